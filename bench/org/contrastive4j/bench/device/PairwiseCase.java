@@ -9,10 +9,10 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
+import org.contrastive4j.internal.ptx.InfoNceKernels;
 import org.contrastive4j.internal.ptx.PortableInfoNce;
 import org.contrastive4j.internal.ptx.PtxNormalize;
 import org.contrastive4j.internal.ptx.RowLayout;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
@@ -90,7 +90,7 @@ final class PairwiseCase implements AutoCloseable {
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
      * @param gradients false for the value alone
      * @param mostStripeBytes of the gradient matrix that the sm_90a kernels may hold at a time, or what is left if less
-     * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when it does not fit
      */
     PairwiseCase(
             PtxDevice device,

@@ -14,6 +14,7 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
+import org.contrastive4j.train.Retrieval;
 import org.contrastive4j.train.TrainedModel;
 import org.contrastive4j.train.Trainer;
 import org.jspecify.annotations.Nullable;
@@ -73,7 +74,7 @@ final class EvalCommand implements Callable<Integer> {
             PairDataset pairs = PairDataset.open(data, false);
             Embedder embedder = model.embedder(pairs, tokenizer);
             List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
-            System.out.print(RecallTable.of(Map.of("all", Trainer.recall(ops, embedder, all))));
+            System.out.print(RecallTable.of(Map.of("all", Retrieval.both(ops, embedder, all))));
             classify(ops, pairs, embedder, all, all);
             return 0;
         }
@@ -92,7 +93,7 @@ final class EvalCommand implements Callable<Integer> {
                 splits.putAll(own.tests());
             }
             Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
-            splits.forEach((name, samples) -> recalls.put(name, Trainer.recall(ops, embedder, samples)));
+            splits.forEach((name, samples) -> recalls.put(name, Retrieval.both(ops, embedder, samples)));
             System.out.print(RecallTable.of(recalls));
             List<Integer> test = splits.values().iterator().next();
             List<Integer> train = own == null ? test : own.train();

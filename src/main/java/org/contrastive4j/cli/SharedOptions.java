@@ -108,8 +108,8 @@ final class SharedOptions {
     @Option(names = "--embedding", description = "width of the representations that are compared")
     int embedding = DEFAULT.model().image().embedding();
 
-    @Option(names = "--no-augmentation", description = "train on unchanged pictures and captions")
-    boolean noAugmentation;
+    @Mixin
+    AugmentationOptions augmentation;
 
     /** Returns the configuration of a new run. */
     TrainConfig config(long seed, int batch, LossConfig loss) {
@@ -128,7 +128,7 @@ final class SharedOptions {
                 .warmup(warmup)
                 .clip(clip)
                 .vocabulary(vocabulary)
-                .augmentation(noAugmentation ? Augmentation.none() : DEFAULT.augmentation())
+                .augmentation(augmentation.augmentation(isDefaultData() ? DEFAULT.augmentation() : Augmentation.clip()))
                 .optimizer(new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay))
                 .model(model())
                 .loss(loss)
@@ -139,9 +139,12 @@ final class SharedOptions {
     }
 
     private String heldOut() {
-        boolean isDefaultData = data.equals(Path.of(DEFAULT.data()));
-        String group = heldOutGroup != null ? heldOutGroup : isDefaultData ? DEFAULT.heldOutGroup() : NO_GROUP;
+        String group = heldOutGroup != null ? heldOutGroup : isDefaultData() ? DEFAULT.heldOutGroup() : NO_GROUP;
         return group.equals(NO_GROUP) ? "" : group;
+    }
+
+    private boolean isDefaultData() {
+        return data.equals(Path.of(DEFAULT.data()));
     }
 
     /** Returns the samples encoded at a time; the default is at most the batch. */

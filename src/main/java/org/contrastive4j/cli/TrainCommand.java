@@ -10,11 +10,13 @@ import java.util.concurrent.TimeUnit;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.FineTunedModel;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import org.contrastive4j.train.TrainingRun;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -30,8 +32,9 @@ import picocli.CommandLine.Spec;
         description = "Trains an image and a text encoder on image-text pairs and reports held-out retrieval. Ctrl-C "
                 + "saves a checkpoint and stops. --resume continues the run in --out; --steps, --learning-rate, "
                 + "--memory, --save-every, --recall-every, --device and the path of --data may then differ from the "
-                + "run. The list of pairs must be that of the run: captions and names of pictures are compared, not "
-                + "the contents of pictures; of shards, names, sizes and both ends.")
+                + "run. The data must be those of the run: a changed list of pairs is "
+                + "refused, and so are changed pictures (compared are the sizes of all files and the contents of the "
+                + "first 256 MiB; after that, both ends of 65,536 files).")
 final class TrainCommand implements Callable<Integer> {
     private static final int STOPPED = 130; // 128 + SIGINT, as shells report an interrupt
     private static final int SECONDS_TO_SAVE = 60;
@@ -67,18 +70,17 @@ final class TrainCommand implements Callable<Integer> {
     public Integer call() {
         TrainingRun.Schedule schedule = new TrainingRun.Schedule(saveEvery, recallEvery);
         ParseResult given = spec.commandLine().getParseResult();
-        pretrained.checkOptions(given);
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
         try {
-            return pretrained.from == null ? train(schedule) : fineTune(given);
+            return train(schedule, given);
         } finally {
             ended.countDown();
             removeHook(hook);
         }
     }
 
-    private int train(TrainingRun.Schedule schedule) {
+    private int train(TrainingRun.Schedule schedule, ParseResult given) {
         try (RunFolder folder = RunFolder.open(out);
                 StatusLine line = StatusLine.open()) {
             Optional<Path> latest = folder.checkpoints().latest();
@@ -89,45 +91,52 @@ final class TrainCommand implements Callable<Integer> {
                 throw new IllegalArgumentException(out + " holds a run already ("
                         + latest.get().getFileName() + "); continue it with --resume, or choose another --out");
             }
-            TrainConfig config = latest.isEmpty()
-                    ? options.config()
-                    : ResumeOptions.config(spec.commandLine().getParseResult(), Trainer.config(latest.get()));
+            Map<String, Object> origin = latest.isEmpty() ? Map.of() : Trainer.origin(latest.get());
+            boolean fineTunes = latest.isEmpty() ? pretrained.from != null : !origin.isEmpty();
+            pretrained.checkOptions(given, fineTunes);
+            TrainConfig config =
+                    latest.isEmpty() ? options.config() : ResumeOptions.config(given, Trainer.config(latest.get()));
             try (Ops ops = options.shared.backend.open(config.precision())) {
-                return train(folder, ops, config, latest, schedule, line);
+                PairDataset data = DataProgress.open(line, Path.of(config.data()), config.strict());
+                if (!fineTunes) {
+                    Trainer trainer = latest.isEmpty()
+                            ? Trainer.start(ops, config, data)
+                            : Trainer.resume(ops, data, latest.get(), config);
+                    return train(folder, ops, trainer, null, latest, schedule, line);
+                }
+                FineTunedModel model = latest.isEmpty()
+                        ? pretrained.open(ops, config.seed())
+                        : pretrained.reopen(ops, given, origin, config.seed());
+                Trainer trainer = latest.isEmpty()
+                        ? Trainer.start(ops, PretrainedTraining.config(given, config, model), data, model)
+                        : Trainer.resume(ops, data, latest.get(), config, model);
+                return train(folder, ops, trainer, model, latest, schedule, line);
             }
         }
     }
 
-    private int fineTune(ParseResult given) {
-        TrainConfig config = options.config();
-        try (Ops ops = options.shared.backend.open(config.precision())) {
-            training = true;
-            boolean done = pretrained.run(
-                    ops,
-                    config,
-                    given.hasMatchedOption("--learning-rate"),
-                    given.hasMatchedOption("--weight-decay"),
-                    out,
-                    saveEvery,
-                    () -> stopRequested);
-            return done ? 0 : STOPPED;
-        }
-    }
-
+    /** @param model pretrained model of the trainer; null for a new one */
     private int train(
             RunFolder folder,
             Ops ops,
-            TrainConfig config,
+            Trainer trainer,
+            @Nullable FineTunedModel model,
             Optional<Path> latest,
             TrainingRun.Schedule schedule,
             StatusLine line) {
-        PairDataset data = DataProgress.open(line, Path.of(config.data()), config.strict());
-        try (Trainer trainer =
-                latest.isEmpty() ? Trainer.start(ops, config, data) : Trainer.resume(ops, data, latest.get(), config)) {
+        try (trainer) {
             describe(trainer, ops, latest);
+            if (model != null) {
+                System.out.printf(Locale.ROOT, "%,d trained parameters%n", trained(trainer));
+            }
             TrainingRun run = TrainingRun.begin(folder, ops, trainer, schedule, Backend.libraries());
             training = true;
-            if (!train(run, trainer, line)) {
+            boolean finished = train(run, trainer, line);
+            line.clear();
+            if (model != null) {
+                PretrainedTraining.save(model, out);
+            }
+            if (!finished) {
                 System.out.printf(
                         Locale.ROOT, "saved at step %d; continue with: train --resume --out %s%n", trainer.step(), out);
                 return STOPPED;
@@ -177,8 +186,15 @@ final class TrainCommand implements Callable<Integer> {
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("one loss for each chunk (--accumulate features); memory is not planned");
         } else {
-            System.out.print(trainer.memoryPlan());
+            System.out.print(trainer.memoryTable());
         }
+    }
+
+    private static long trained(Trainer trainer) {
+        return trainer.parameters().stream()
+                .filter(parameter -> !parameter.isFrozen())
+                .mapToLong(parameter -> parameter.value().size())
+                .sum();
     }
 
     private static void leftOut(Trainer trainer) {

@@ -126,13 +126,18 @@ public final class BatchMaker {
     }
 
     private boolean draw(int id, Augmentation augmentation, int epoch, float[] pictures, int k) {
-        byte[] picture = picture(id);
-        if (picture == null) {
+        PictureAugmentation changes = new PictureAugmentation(augmentation, preprocessing, random);
+        byte[] square;
+        if (changes.needsOriginal()) {
+            RgbPicture original = data.decoded(id);
+            square = original == null ? null : changes.cropped(original, id, epoch);
+        } else {
+            square = picture(id);
+        }
+        if (square == null) {
             return false;
         }
-        int values = values();
-        augmentation.picture(picture, preprocessing.size(), random, id, epoch, pictures, k * values);
-        preprocessing.renormalise(pictures, k * values, (k + 1) * values);
+        changes.apply(square, id, epoch, pictures, k * values());
         return true;
     }
 

@@ -4,6 +4,9 @@ import java.awt.image.BufferedImage;
 import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.util.Arrays;
+import java.util.Locale;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From a decoded picture to the input of an encoder: resize, crop the centre, RGB, (x / 255 - mean) / deviation.
@@ -93,6 +96,40 @@ public record Preprocessing(
     }
 
     /**
+     * Returns the settings in words, for reports.
+     *
+     * @return one line
+     */
+    public String description() {
+        return (fit == Fit.CROP
+                        ? "shorter side to " + size + " pixels, centre cropped"
+                        : "both sides to " + size + " pixels")
+                + ", " + filter.name().toLowerCase(Locale.ROOT) + " with antialiasing, mean " + Arrays.toString(mean)
+                + ", deviation " + Arrays.toString(deviation);
+    }
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof Preprocessing that
+                && size == that.size
+                && fit == that.fit
+                && filter == that.filter
+                && cropRounding == that.cropRounding
+                && Arrays.equals(mean, that.mean)
+                && Arrays.equals(deviation, that.deviation);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(size, fit, filter, cropRounding, Arrays.hashCode(mean), Arrays.hashCode(deviation));
+    }
+
+    @Override
+    public String toString() {
+        return description();
+    }
+
+    /**
      * Returns the same for another size.
      *
      * @param other the other one
@@ -122,7 +159,11 @@ public record Preprocessing(
      * @param at index of the first value in the target
      */
     public void apply(BufferedImage picture, float[] target, int at) {
-        byte[] rgb = square(picture);
+        normalise(square(picture), target, at);
+    }
+
+    /** Writes (value / 255 - mean) / deviation. */
+    void normalise(byte[] rgb, float[] target, int at) {
         for (int i = 0; i < rgb.length; i++) {
             int c = i % CHANNELS;
             target[at + i] = ((rgb[i] & 255) / 255f - (float) mean[c]) / (float) deviation[c];
@@ -149,6 +190,11 @@ public record Preprocessing(
         byte[] resized =
                 Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
         return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    /** Returns the whole picture, resized to a square. */
+    byte[] squash(RgbPicture picture) {
+        return Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, size, size, filter);
     }
 
     private int target(int length, int otherLength) {

@@ -1,5 +1,6 @@
 package org.contrastive4j.device;
 
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;
@@ -9,6 +10,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with
@@ -79,8 +81,8 @@ public final class DistilledContrast implements AutoCloseable {
             Tensor teacherOfU,
             Tensor teacherOfV,
             double alpha,
-            Tensor du,
-            Tensor dv,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
             double gradientScale) {
         LossOptionException.require(
                 alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
@@ -106,7 +108,7 @@ public final class DistilledContrast implements AutoCloseable {
             loss.requireFinite(hard.loss());
             double softening = alpha == 0
                     ? 0
-                    : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, gradients, alpha * gradientScale);
+                    : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, du, dv, dLogScale, alpha * gradientScale);
             x.backward(du);
             y.backward(dv);
             loss.accumulate(dLogScale, null);
@@ -117,7 +119,14 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** (sum_i S_ii - sum_ij M_ij S_ij) / n; its gradients, times a weight, are added. */
     private double soften(
-            Tensor x, Tensor y, Tensor teacherOfU, Tensor teacherOfV, PairwiseOps.Gradients gradients, double weight) {
+            Tensor x,
+            Tensor y,
+            Tensor teacherOfU,
+            Tensor teacherOfV,
+            @Nullable Tensor dx,
+            @Nullable Tensor dy,
+            Tensor dLogScale,
+            double weight) {
         double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
                 UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
@@ -127,18 +136,18 @@ public final class DistilledContrast implements AutoCloseable {
             SoftTargets targets = SimilarityTargets.symmetric(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
-            add(weight * slope, y, expected, gradients.dx());
-            if (gradients.dy() != null) {
+            add(weight * slope, y, expected, dx);
+            if (dy != null) {
                 targets.applyTransposed(ops, x, expected);
-                add(weight * slope, x, expected, gradients.dy());
+                add(weight * slope, x, expected, dy);
             }
-            gradients.dLogScale().set(gradients.dLogScale().toDoubles()[0] + weight * value);
+            dLogScale.set(dLogScale.toDoubles()[0] + weight * value);
             return value;
         }
     }
 
     /** gradient += factor (own - expected). */
-    private void add(double factor, Tensor own, Tensor expected, Tensor gradient) {
+    private void add(double factor, Tensor own, Tensor expected, @Nullable Tensor gradient) {
         if (gradient != null) {
             ops.pointwise().axpy(factor, own, gradient);
             ops.pointwise().axpy(-factor, expected, gradient);
@@ -171,5 +180,99 @@ public final class DistilledContrast implements AutoCloseable {
     @Override
     public void close() {
         loss.close();
+    }
+
+    /**
+     * Schedule of momentum distillation: the share of the targets that momentum encoders provide. The remaining share
+     * is on the positives of the batch. At step k, counted from 0, alpha(k) = alpha min(1, k / steps).
+     *
+     * <p>Source: Li et al., Align before fuse, 2021, section 3.4 (0.4, over the first epoch's steps).
+     *
+     * @param alpha in [0, 1)
+     * @param steps of the ramp; 0 for a constant alpha
+     */
+    public record Distillation(double alpha, long steps) {
+        /** No distillation. */
+        public static final Distillation NONE = new Distillation(0, 0);
+
+        /**
+         * Checks the arguments.
+         *
+         * @throws LossOptionException when one is out of range
+         */
+        public Distillation {
+            LossOptionException.require(
+                    alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
+            LossOptionException.require(steps >= 0, "expected a distillation ramp of 0 or more steps, got " + steps);
+        }
+
+        /**
+         * Returns the share at a step.
+         *
+         * @param step counted from 0
+         * @return alpha(step)
+         */
+        public double at(long step) {
+            return steps == 0 ? alpha : alpha * Math.min(1, (double) step / steps);
+        }
+    }
+
+    /**
+     * Updates momentum encoders, whose weights theta' are an exponential moving average of the trained weights theta.
+     *
+     * <p>After step k, theta' = mu theta' + (1 - mu) theta. The momentum rises from its start to 1 along half a cosine:
+     * mu(k) = 1 - (1 - start) (1 + cos(pi k / steps)) / 2.
+     *
+     * <p>Sources: He et al. 2020, equation 2 (0.999); Grill et al., Bootstrap your own latent, 2020 (the ramp).
+     *
+     * @param start in [0, 1)
+     * @param steps after which mu is 1; 0 for a constant mu
+     */
+    public record Momentum(double start, long steps) {
+        /** Constant momentum 0.999. */
+        public static final Momentum DEFAULT = new Momentum(0.999, 0);
+
+        /**
+         * Checks the arguments.
+         *
+         * @throws LossOptionException when one is out of range
+         */
+        public Momentum {
+            LossOptionException.require(start >= 0 && start < 1, "expected a momentum in [0, 1), got " + start);
+            LossOptionException.require(steps >= 0, "expected a momentum ramp of 0 or more steps, got " + steps);
+        }
+
+        /**
+         * Returns the momentum of a step.
+         *
+         * @param step counted from 0
+         * @return mu
+         */
+        public double at(long step) {
+            double done = steps == 0 ? 0 : Math.min(1, (double) step / steps);
+            return 1 - (1 - start) * (1 + Math.cos(Math.PI * done)) / 2;
+        }
+
+        /**
+         * Updates the averages with the trained parameters.
+         *
+         * @param ops backend
+         * @param step counted from 0
+         * @param trained parameters of the trained encoder; read
+         * @param averaged parameters of the momentum encoder, in the same order; updated
+         * @throws ShapeException when the numbers of parameters differ
+         */
+        public void update(Ops ops, long step, List<Parameter> trained, List<Parameter> averaged) {
+            if (trained.size() != averaged.size()) {
+                throw new ShapeException("expected " + trained.size() + " averaged parameters, got " + averaged.size());
+            }
+            double mu = at(step);
+            for (int k = 0; k < trained.size(); k++) {
+                ops.pointwise()
+                        .scale(mu, averaged.get(k).value(), averaged.get(k).value());
+                ops.pointwise()
+                        .axpy(1 - mu, trained.get(k).value(), averaged.get(k).value());
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.jspecify.annotations.Nullable;
@@ -239,8 +240,9 @@ public final class Losses {
      * @return names
      */
     public static Set<String> names() {
-        return BY_NAME.keySet().stream()
-                .filter(name -> BY_NAME.get(name).make != null)
+        return BY_NAME.entrySet().stream()
+                .filter(entry -> entry.getValue().make != null)
+                .map(Map.Entry::getKey)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
@@ -271,8 +273,9 @@ public final class Losses {
      * @return names, in display order
      */
     public static List<String> having(LossOption option) {
-        return BY_NAME.keySet().stream()
-                .filter(name -> takes(BY_NAME.get(name), option))
+        return BY_NAME.entrySet().stream()
+                .filter(entry -> takes(entry.getValue(), option))
+                .map(Map.Entry::getKey)
                 .toList();
     }
 
@@ -373,17 +376,6 @@ public final class Losses {
     }
 
     /**
-     * Creates {@code bce-warmup} with a controller of its own.
-     *
-     * @param ops backend
-     * @param warmup of the number of negatives
-     * @return the loss; the caller closes it
-     */
-    public static ContrastiveLoss bceWarmup(Ops ops, NegativesWarmup warmup) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
-    }
-
-    /**
      * Returns the temperature among the options of a loss, learned or constant.
      *
      * @param options of a loss
@@ -399,5 +391,17 @@ public final class Losses {
             throw new LossOptionException("no loss \"" + name + "\"; there are " + String.join(", ", allNames()));
         }
         return entry;
+    }
+
+    /** Thrown when an iteration does not reach its tolerance. No gradient was written. */
+    public static final class NotConvergedException extends ArithmeticException {
+        /**
+         * Creates an exception.
+         *
+         * @param message tolerance, error and number of iterations
+         */
+        public NotConvergedException(String message) {
+            super(message);
+        }
     }
 }

@@ -1,17 +1,18 @@
 package org.contrastive4j.optim;
 
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.Tensor;
-import org.jspecify.annotations.Nullable;
 
 /**
  * AdamW over named parameters. It applies decoupled weight decay to the parameters that ask for it, and skips frozen
@@ -43,14 +44,16 @@ public final class AdamW implements AutoCloseable {
 
     private static final int SCALARS = 4;
 
+    /** What the scalars of an update depend on. */
+    private record Group(double rateFactor, boolean decays) {}
+
     private final Ops ops;
     private final Config config;
     private final List<Parameter> parameters;
     private final Map<String, Tensor> first = new LinkedHashMap<>();
     private final Map<String, Tensor> second = new LinkedHashMap<>();
-    private final List<Tensor> scalars = new ArrayList<>();
-    private final @Nullable Tensor decayingScalars; // of parameters with weight decay; null if steps are not captured
-    private final @Nullable Tensor otherScalars;
+    private final Map<String, Double> rateFactors = new HashMap<>();
+    private final Map<Group, Tensor> scalars = new LinkedHashMap<>(); // empty if steps are not captured
     private double learningRate;
     private double gradientScale;
     private int step;
@@ -63,6 +66,18 @@ public final class AdamW implements AutoCloseable {
      * @param config settings
      */
     public AdamW(Ops ops, List<Parameter> parameters, Config config) {
+        this(ops, parameters, config, parameter -> 1);
+    }
+
+    /**
+     * Allocates the state of an optimiser whose learning rate differs between parameters, as layer-wise decay needs.
+     *
+     * @param ops backend of the parameters
+     * @param parameters what is updated, with distinct names
+     * @param config settings
+     * @param rateFactor factor of the learning rate of each parameter
+     */
+    public AdamW(Ops ops, List<Parameter> parameters, Config config, ToDoubleFunction<Parameter> rateFactor) {
         this.ops = ops;
         this.config = config;
         this.parameters = List.copyOf(parameters);
@@ -76,9 +91,14 @@ public final class AdamW implements AutoCloseable {
             for (Parameter parameter : parameters) {
                 first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
                 second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
+                rateFactors.put(parameter.name(), rateFactor.applyAsDouble(parameter));
             }
-            decayingScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
-            otherScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
+            if (ops.canCapture()) {
+                for (double factor : new TreeSet<>(rateFactors.values())) {
+                    scalars.put(new Group(factor, true), ops.allocateParameter(SCALARS));
+                    scalars.put(new Group(factor, false), ops.allocateParameter(SCALARS));
+                }
+            }
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;
@@ -117,14 +137,11 @@ public final class AdamW implements AutoCloseable {
         learningRate = newRate;
         gradientScale = newScale;
         step++;
-        if (decayingScalars != null && otherScalars != null) {
-            try {
-                ops.send(settings(true).scalarValues(), decayingScalars);
-                ops.send(settings(false).scalarValues(), otherScalars);
-            } catch (RuntimeException | Error failed) {
-                step--;
-                throw failed;
-            }
+        try {
+            scalars.forEach((group, tensor) -> ops.send(settings(group).scalarValues(), tensor));
+        } catch (RuntimeException | Error failed) {
+            step--;
+            throw failed;
         }
     }
 
@@ -137,7 +154,7 @@ public final class AdamW implements AutoCloseable {
             if (!parameter.isFrozen()) {
                 ops.update()
                         .adamW(
-                                settings(parameter.decays()),
+                                settings(new Group(rateFactor(parameter), parameter.decays())),
                                 parameter.value(),
                                 parameter.gradient(),
                                 Objects.requireNonNull(first.get(parameter.name())),
@@ -146,21 +163,20 @@ public final class AdamW implements AutoCloseable {
         }
     }
 
-    private UpdateOps.AdamW settings(boolean decays) {
+    private double rateFactor(Parameter parameter) {
+        return Objects.requireNonNull(rateFactors.get(parameter.name()));
+    }
+
+    private UpdateOps.AdamW settings(Group group) {
         return new UpdateOps.AdamW(
-                learningRate,
+                learningRate * group.rateFactor(),
                 config.beta1(),
                 config.beta2(),
                 config.epsilon(),
-                decays ? config.weightDecay() : 0,
+                group.decays() ? config.weightDecay() : 0,
                 gradientScale,
                 step,
-                decays ? decayingScalars : otherScalars);
-    }
-
-    private Tensor keep(Tensor tensor) {
-        scalars.add(tensor);
-        return tensor;
+                scalars.get(group));
     }
 
     /** Returns the number of updates so far. */
@@ -189,6 +205,6 @@ public final class AdamW implements AutoCloseable {
     public void close() {
         first.values().forEach(Tensor::close);
         second.values().forEach(Tensor::close);
-        scalars.forEach(Tensor::close);
+        scalars.values().forEach(Tensor::close);
     }
 }

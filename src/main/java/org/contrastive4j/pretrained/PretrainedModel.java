@@ -19,7 +19,9 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -49,15 +51,23 @@ public final class PretrainedModel implements AutoCloseable {
     private final DualEncoder encoder;
     private final Tensor logitScale;
     private final Tensor logitBias;
+    private final String fingerprint;
 
     private PretrainedModel(
-            Ops ops, Path source, PretrainedConfig config, DualEncoder encoder, Tensor logitScale, Tensor logitBias) {
+            Ops ops,
+            Path source,
+            PretrainedConfig config,
+            DualEncoder encoder,
+            Tensor logitScale,
+            Tensor logitBias,
+            String fingerprint) {
         this.ops = ops;
         this.source = source;
         this.config = config;
         this.encoder = encoder;
         this.logitScale = logitScale;
         this.logitBias = logitBias;
+        this.fingerprint = fingerprint;
     }
 
     /**
@@ -97,7 +107,8 @@ public final class PretrainedModel implements AutoCloseable {
                         config,
                         encoder,
                         ops.parameterTensor(Shape.of(1), config.initialLogitScale()),
-                        ops.parameterTensor(Shape.of(1), config.initialLogitBias()));
+                        ops.parameterTensor(Shape.of(1), config.initialLogitBias()),
+                        files.fingerprint());
                 new WeightReader(files, slots, model.tensors()).read();
                 return model;
             } catch (RuntimeException failed) {
@@ -173,11 +184,25 @@ public final class PretrainedModel implements AutoCloseable {
     public ContrastiveLoss loss() {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
         ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
-        ops.pointwise().copy(logitScale, loss.logScale().value());
-        if (!clip) {
-            ops.pointwise().copy(logitBias, loss.bias().value());
-        }
+        copyScale(loss);
         return loss;
+    }
+
+    /** Sets scale and bias of a loss to those of this model. */
+    void copyScale(ContrastiveLoss loss) {
+        ops.pointwise().copy(logitScale, loss.logScale().value());
+        if (config.family() == PretrainedConfig.Family.SIGLIP) {
+            ops.pointwise().copy(logitBias, Objects.requireNonNull(loss.bias()).value());
+        }
+    }
+
+    /**
+     * Returns a checksum of the configuration, and of names, types, shapes and both ends of the weights.
+     *
+     * @return hexadecimal digits
+     */
+    String fingerprint() {
+        return fingerprint;
     }
 
     /**
@@ -326,17 +351,23 @@ public final class PretrainedModel implements AutoCloseable {
      * Takes over the scale and bias of a loss, for {@link #save}.
      *
      * @param loss whose scale and bias are taken
+     * @throws LossOptionException when this family has a bias and the loss has none
      */
     public void adoptScale(ContrastiveLoss loss) {
         ops.pointwise().copy(loss.logScale().value(), logitScale);
         if (config.family() == PretrainedConfig.Family.SIGLIP) {
-            ops.pointwise().copy(loss.bias().value(), logitBias);
+            Parameter bias = loss.bias();
+            if (bias == null) {
+                throw new LossOptionException("expected a loss with a bias, as SigLIP has, got one without");
+            }
+            ops.pointwise().copy(bias.value(), logitBias);
         }
     }
 
     /**
      * Writes the model in the layout, order and types of its source, with the other files of the source folder. The
-     * bytes of an untouched model are those of its source.
+     * bytes of an untouched model are those of its source. For another picture size the position embeddings and the
+     * size in the configuration files are changed.
      *
      * @param folder created where it does not exist; must not be the source
      * @throws PretrainedException when a file cannot be written, or the source is gone
@@ -346,12 +377,6 @@ public final class PretrainedModel implements AutoCloseable {
             throw new PretrainedException("the model has LoRA adapters; merge them before it is saved as a whole");
         }
         try (CheckpointFiles files = CheckpointFiles.open(source)) {
-            if (!files.config().equals(config)) {
-                throw new PretrainedException("the model was opened for pictures of " + config.imageSize()
-                        + " pixels, other than its checkpoint's "
-                        + files.config().imageSize()
-                        + "; only models of the checkpoint's own size are written");
-            }
             Files.createDirectories(folder);
             if (Files.isSameFile(folder, files.folder())) {
                 throw new PretrainedException(folder + " is the folder that the model was read from; choose another");
@@ -359,14 +384,20 @@ public final class PretrainedModel implements AutoCloseable {
             Map<String, Slot> slots =
                     TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
             new WeightWriter(files, slots, tensors()).write(folder);
+            boolean resized = !files.config().equals(config);
             try (Stream<Path> others = Files.list(files.folder())) {
                 for (Path other : others.filter(PretrainedModel::isSmall).toList()) {
-                    Files.copy(
-                            other, folder.resolve(other.getFileName().toString()), StandardCopyOption.REPLACE_EXISTING);
+                    Path target = folder.resolve(other.getFileName().toString());
+                    byte[] changed = resized ? PictureSize.change(other, config.imageSize()) : null;
+                    if (changed != null) {
+                        Files.write(target, changed);
+                    } else {
+                        Files.copy(other, target, StandardCopyOption.REPLACE_EXISTING);
+                    }
                 }
             }
         } catch (IOException e) {
-            throw new PretrainedException("cannot write " + folder + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot write " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 

@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 
 /**
  * The contents of a run folder.
@@ -58,6 +59,15 @@ record RunRecord(
                 bytes(folder.resolve(EXAMPLES)));
     }
 
+    /** Returns the content of config.json. */
+    static Map<String, Object> config(TrainConfig config, Map<String, Object> origin) {
+        Map<String, Object> all = RunFolder.JSON.convertValue(config, new TypeReference<>() {});
+        if (!origin.isEmpty()) {
+            all.put("origin", origin);
+        }
+        return all;
+    }
+
     RunRecord with(String otherStatus, boolean isRunning) {
         return new RunRecord(name, otherStatus, isRunning, config, facts, metrics, summary, examples);
     }
@@ -72,7 +82,7 @@ record RunRecord(
         }
     }
 
-    private static Map<String, Object> json(Path file) {
+    static Map<String, Object> json(Path file) {
         byte[] bytes = bytes(file);
         try {
             return bytes.length == 0 ? Map.of() : RunFolder.JSON.readValue(bytes, new TypeReference<>() {});
@@ -82,11 +92,11 @@ record RunRecord(
     }
 
     /** Returns the bytes of a file; empty if it does not exist. */
-    private static byte[] bytes(Path file) {
+    static byte[] bytes(Path file) {
         try {
             return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
         } catch (IOException e) {
-            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e, e);
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

@@ -153,6 +153,8 @@ public final class RunReport {
                 .map(reason -> count(reason.getValue()) + " " + reason.getKey())
                 .collect(Collectors.joining(", "));
         all.put("pairs left out", leftOut.isEmpty() ? "none" : leftOut);
+        all.put("augmentation", text(facts.get("augmentation")));
+        all.put("preprocessing", text(facts.get("preprocessing")));
         Map<String, Object> loss = map(config, "loss");
         all.put("loss", text(loss.get("name")));
         Object chunk = config.get("chunk");
@@ -165,7 +167,16 @@ public final class RunReport {
                 "peak " + text(config.get("learningRate")) + ", " + text(config.get("warmup"))
                         + " steps of warm-up, then cosine decay to 0");
         all.put("seed", text(config.get("seed")));
-        all.put("parameters", count(facts.get("parameters")));
+        Object trained = facts.get("trainedParameters");
+        all.put(
+                "parameters",
+                count(facts.get("parameters"))
+                        + (trained == null || trained.equals(facts.get("parameters"))
+                                ? ""
+                                : ", of which " + count(trained) + " are trained"));
+        if (!map(config, "origin").isEmpty()) {
+            all.put("fine-tuned from", text(map(config, "origin").get(TrainableModel.LOCATION)));
+        }
         all.put(
                 "device",
                 text(facts.get("device")) + ", " + text(config.get("precision")).toLowerCase(Locale.ROOT));

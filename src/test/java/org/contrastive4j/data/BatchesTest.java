@@ -101,7 +101,8 @@ class BatchesTest {
     private static float[] augmented(
             Augmentation augmentation, long seed, int epoch, int sample, byte[] picture, int size) {
         float[] target = new float[picture.length];
-        augmentation.picture(picture, size, new DataRandom(seed), sample, epoch, target, 0);
+        new PictureAugmentation(augmentation, Preprocessing.symmetric(size), new DataRandom(seed))
+                .apply(picture, sample, epoch, target, 0);
         return target;
     }
 

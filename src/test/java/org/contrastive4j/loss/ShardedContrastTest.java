@@ -15,6 +15,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossCases.Case;
 import org.contrastive4j.loss.LossCases.Problem;
 import org.contrastive4j.loss.LossCases.Tensors;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps;

@@ -20,7 +20,7 @@ import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
@@ -31,6 +31,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
@@ -85,7 +86,7 @@ class CapturedTrainingTest {
                         false,
                         accumulation == TrainConfig.Accumulation.FEATURES ? Pooling.LAST : Pooling.MEAN,
                         5));
-        return new TrainConfig(
+        return Configs.of(
                         folder.resolve("pairs").toString(),
                         true,
                         "c",
@@ -103,7 +104,9 @@ class CapturedTrainingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         model,
                         LossConfig.named(loss, BATCH))
-                .toBuilder().accumulation(accumulation).build();
+                .toBuilder()
+                .accumulation(accumulation)
+                .build();
     }
 
     private record Run(List<Map<String, Object>> lines, List<String> end, List<HostTraffic> traffic, int graphs) {}
@@ -277,7 +280,7 @@ class CapturedTrainingTest {
             enough = trainer.memoryPlan().peak();
         }
         long budget = enough - 1;
-        TrainConfig scarce = new TrainConfig(
+        TrainConfig scarce = Configs.of(
                 config.data(),
                 config.strict(),
                 config.heldOutGroup(),

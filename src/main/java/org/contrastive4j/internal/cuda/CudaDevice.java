@@ -8,6 +8,8 @@ import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEM
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR;
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR;
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+import static jcuda.driver.JCudaDriver.cuCtxGetCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxGetDevice;
 import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
 import static jcuda.driver.JCudaDriver.cuCtxSynchronize;
 import static jcuda.driver.JCudaDriver.cuDeviceGet;
@@ -26,17 +28,17 @@ import java.util.concurrent.locks.ReentrantLock;
 import jcuda.JCudaVersion;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
+import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.NoDeviceException;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
-import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -46,12 +48,13 @@ import org.jspecify.annotations.Nullable;
  * kept for the next allocation of the same size ({@link #trim} gives it back); it is ready at once for the stream it
  * was allocated for, so work of other streams on it must be done, or awaited by that stream, before it is closed. The
  * first error that the driver does not recover from makes this and every later call throw {@link
- * org.contrastive4j.device.DeviceLostException}.
+ * org.contrastive4j.device.DeviceException.DeviceLostException}.
  */
 public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final CUdevice device;
     private final CUcontext context;
-    private final DeviceFacts facts;
+    private final boolean ownsContext;
+    private final PtxDevice.Facts facts;
     private final CudaErrors errors;
     private final CudaPool pool;
     private final CudaStream stream;
@@ -62,9 +65,16 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
-    private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
+    private CudaDevice(
+            CUdevice device,
+            CUcontext context,
+            boolean ownsContext,
+            PtxDevice.Facts facts,
+            CudaErrors errors,
+            long limit) {
         this.device = device;
         this.context = context;
+        this.ownsContext = ownsContext;
         this.facts = facts;
         this.errors = errors;
         pool = new CudaPool(this, limit, SystemProperties.traceLeaks());
@@ -96,7 +106,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
      *
      * @param ordinal 0 to {@link #count} - 1
      * @param limit most live bytes, an allocation beyond it throws {@link
-     *     org.contrastive4j.memory.OutOfBudgetException}
+     *     org.contrastive4j.memory.Memory.OutOfBudgetException}
      * @throws NoDeviceException when there is no driver, no GPU, or none with this number; the message says what to do
      */
     public static CudaDevice open(int ordinal, long limit) {
@@ -111,25 +121,52 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         CudaErrors errors = new CudaErrors("GPU " + ordinal);
         CUdevice device = new CUdevice();
         errors.check(cuDeviceGet(device, ordinal), "cuDeviceGet");
-        DeviceFacts facts = facts(device, errors);
+        PtxDevice.Facts facts = facts(device, errors);
         CUcontext context = new CUcontext();
         errors.check(cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
         try {
-            return new CudaDevice(device, context, facts, errors, limit);
+            return new CudaDevice(device, context, true, facts, errors, limit);
         } catch (RuntimeException e) {
             cuDevicePrimaryCtxRelease(device);
             throw e;
         }
     }
 
-    private static DeviceFacts facts(CUdevice device, CudaErrors errors) {
+    /**
+     * Opens the GPU whose context is current on this thread, and uses that context; the caller closes it, which leaves
+     * the context as it is.
+     *
+     * @throws NoDeviceException when there is no driver
+     * @throws DeviceException when no context is current on this thread
+     */
+    public static CudaDevice ofCurrentContext() {
+        CudaDriver.require();
+        CudaErrors errors = new CudaErrors("the GPU of the current context");
+        CUcontext context = new CUcontext();
+        errors.check(cuCtxGetCurrent(context), "cuCtxGetCurrent");
+        if (context.equals(new CUcontext())) {
+            throw new DeviceException(
+                    "no CUDA context is current on this thread; call this on a thread that has used the "
+                            + "GPU, or open the device by name");
+        }
+        CUdevice device = new CUdevice();
+        errors.check(cuCtxGetDevice(device), "cuCtxGetDevice");
+        return new CudaDevice(device, context, false, facts(device, errors), errors, Long.MAX_VALUE);
+    }
+
+    /** Returns a stream of the caller as one of this device; closing it leaves the caller's stream as it is. */
+    public DeviceStream adopt(CUstream foreign) {
+        return CudaStream.adopt(this, foreign);
+    }
+
+    private static PtxDevice.Facts facts(CUdevice device, CudaErrors errors) {
         byte[] name = new byte[256];
         errors.check(cuDeviceGetName(name, name.length, device), "cuDeviceGetName");
         long[] memory = new long[1];
         errors.check(cuDeviceTotalMem(memory, device), "cuDeviceTotalMem");
         int architecture = 10 * attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                 + attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-        return new DeviceFacts(
+        return new PtxDevice.Facts(
                 AssemblerLog.text(name),
                 architecture,
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
@@ -229,7 +266,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     }
 
     @Override
-    public DeviceFacts facts() {
+    public PtxDevice.Facts facts() {
         return facts;
     }
 
@@ -350,7 +387,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     /**
      * {@inheritDoc} Waits for all work first; closes streams, events, graphs and pinned buffers that are still open.
      *
-     * @throws org.contrastive4j.device.DeviceLostException when that work failed
+     * @throws org.contrastive4j.device.DeviceException.DeviceLostException when that work failed
      */
     @Override
     public synchronized void close() {
@@ -378,7 +415,9 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
             }
         } finally {
             closed = true;
-            cuDevicePrimaryCtxRelease(device);
+            if (ownsContext) {
+                cuDevicePrimaryCtxRelease(device);
+            }
         }
         if (failure != null) {
             throw failure;

@@ -25,11 +25,11 @@ final class FunctionParser {
     private final Map<String, List<Integer>> directives = new LinkedHashMap<>();
     private final List<Instruction> body = new ArrayList<>();
     private final List<Scope> scopes = new ArrayList<>();
-    private Scope scope;
+    private Scope scope = new Scope(null);
 
     /** Names between one pair of braces. */
     static final class Scope {
-        final Scope outer;
+        final @Nullable Scope outer;
         final Map<String, Register> registers = new HashMap<>();
         final Map<String, Range> ranges = new HashMap<>();
         final Map<String, List<Register>> vectors = new HashMap<>();
@@ -37,7 +37,7 @@ final class FunctionParser {
         final Map<String, Integer> labels = new HashMap<>();
         final Map<String, List<String>> targets = new HashMap<>();
 
-        Scope(Scope outer) {
+        Scope(@Nullable Scope outer) {
             this.outer = outer;
         }
     }
@@ -54,7 +54,6 @@ final class FunctionParser {
 
     Function function() {
         boolean entry = tokens.next().is(".entry");
-        scope = new Scope(null);
         List<Parameter> returns = !entry && tokens.peek().is("(") ? parameters() : List.of();
         Token name = tokens.word();
         List<Parameter> parameters = tokens.peek().is("(") ? parameters() : List.of();
@@ -282,6 +281,7 @@ final class FunctionParser {
     }
 
     /** The variable of that name here; null when there is none. */
+    @Nullable
     Variable variable(String name) {
         for (Scope here = scope; here != null; here = here.outer) {
             if (here.variables.containsKey(name)) {

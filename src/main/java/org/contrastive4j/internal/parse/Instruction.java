@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  *     is none
  */
 public record Instruction(
-        Operand.Reg guard,
+        Operand.@Nullable Reg guard,
         String opcode,
         List<String> modifiers,
         List<Operand> operands,

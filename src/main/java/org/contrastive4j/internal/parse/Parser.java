@@ -19,8 +19,8 @@ public final class Parser {
     private final List<Variable> variables = new ArrayList<>();
     private final List<Function> functions = new ArrayList<>();
     private final Map<String, String> linkage = new HashMap<>();
-    private String version;
-    private String target;
+    private String version = "";
+    private String target = "";
 
     private Parser(String file, String text) {
         this.file = file;
@@ -135,7 +135,7 @@ public final class Parser {
         return functions.stream().anyMatch(function -> function.name().equals(name));
     }
 
-    private Variable variable(String name) {
+    private @Nullable Variable variable(String name) {
         return variables.stream()
                 .filter(variable -> variable.name().equals(name))
                 .findFirst()

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.parse;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Fundamental types of PTX, and the packed and alternate ones that instructions name. */
 public enum Type {
@@ -72,7 +73,7 @@ public enum Type {
     }
 
     /** By its name without the dot; null when there is no such type. */
-    public static Type of(String name) {
+    public static @Nullable Type of(String name) {
         return BY_NAME.get(name);
     }
 

@@ -11,11 +11,10 @@ import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
@@ -32,9 +31,10 @@ import org.contrastive4j.internal.sim.check.WgmmaCheck;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A GPU simulator: executes PTX lane by lane on the host and throws a
@@ -52,7 +52,7 @@ public final class SimDevice implements PtxDevice {
     private final SimOptions options;
     private final GlobalMemory memory = new GlobalMemory();
     private final List<Observer> observers = new ArrayList<>();
-    private final Counts counts;
+    private final @Nullable Counts counts;
     private final Map<String, SimModule> modules = new HashMap<>();
     private final AllocationLedger<SimStorage> ledger;
     private final StreamOrder order;
@@ -107,8 +107,8 @@ public final class SimDevice implements PtxDevice {
     }
 
     @Override
-    public DeviceFacts facts() {
-        return new DeviceFacts(
+    public PtxDevice.Facts facts() {
+        return new PtxDevice.Facts(
                 "PTX simulator",
                 options.architecture(),
                 132,

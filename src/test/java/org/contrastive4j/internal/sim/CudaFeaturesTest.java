@@ -11,7 +11,7 @@ import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.sim.exec.Fault;

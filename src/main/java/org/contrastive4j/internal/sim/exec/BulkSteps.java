@@ -14,7 +14,7 @@ final class BulkSteps {
 
     private BulkSteps() {}
 
-    static Step decode(Instruction in, Operands o) {
+    static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".commit_group")) {
             return CopySteps.commit(Async.Group.BULK);
         }
@@ -103,11 +103,11 @@ final class BulkSteps {
             Operands.Address to,
             Operands.Address from,
             int size,
-            Operands.Address barrier,
+            Operands.@Nullable Address barrier,
             int blocks,
             AddressResolver.Space toSpace,
             AddressResolver.Space fromSpace,
-            Lanewise.Three f,
+            Lanewise.@Nullable Three f,
             int element) {
         void start(Warp warp, Step step, int lane) {
             int bytes = (int) warp.r[size + lane];

@@ -31,7 +31,7 @@ public final class Cluster {
     private long progress;
     private long progressAtTimeOut = -1;
     private int timeOuts;
-    private Fault suspended;
+    private @Nullable Fault suspended;
 
     /** Arrivals at the barrier of the cluster. */
     static final class NamedArrivals {
@@ -148,7 +148,7 @@ public final class Cluster {
         progress();
     }
 
-    private Warp choose() {
+    private @Nullable Warp choose() {
         int n = warps.size();
         int start =
                 switch (order) {
@@ -251,6 +251,7 @@ public final class Cluster {
     }
 
     /** The first use of undefined memory; null when there was none. */
+    @Nullable
     Fault suspended() {
         return suspended;
     }

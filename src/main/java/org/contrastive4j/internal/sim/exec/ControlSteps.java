@@ -7,6 +7,7 @@ import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Branches, calls, exits, and what only a scheduler or profiler would notice. */
 final class ControlSteps {
@@ -125,7 +126,7 @@ final class ControlSteps {
             long[] from,
             long[] to,
             int[] bytes,
-            Frame.Result result,
+            Frame.@Nullable Result result,
             boolean recursive,
             int start,
             int firstRow) {

@@ -8,10 +8,12 @@ import java.util.Set;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Decodes an instruction into a step; each family of instructions is one class of decoders, found by the opcode. */
 interface Decoder {
     /** @throws PtxException by name when the variant is not known */
+    @Nullable
     Step decode(Instruction instruction, Operands operands);
 
     /** All opcodes there are. */

@@ -11,15 +11,21 @@ public abstract class LaneState {
     final Groups groups = new Groups();
     int warpGroupSteps;
     int carry;
+
+    @Nullable
     PendingWork lastWgmma;
-    Cluster.NamedArrivals clusterArrivals;
+
+    Cluster.@Nullable NamedArrivals clusterArrivals;
+
+    @Nullable
     Region lastGlobal;
+
     private @Nullable Region local;
     private @Nullable LocalStack stack;
     private @Nullable Object cached;
     private final int[] written;
     private final int[] predicatesWritten;
-    private @Nullable Undefined @Nullable [] undefined;
+    private Undefined @Nullable [] undefined;
 
     LaneState(Cta cta, Code linked) {
         this.cta = cta;
@@ -67,7 +73,7 @@ public abstract class LaneState {
     }
 
     /** State that an observer caches. */
-    public Object cached() {
+    public @Nullable Object cached() {
         return cached;
     }
 

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** ldmatrix, stmatrix and mma.sync: a warp's tiles. */
 final class MatrixSteps {
@@ -25,7 +26,7 @@ final class MatrixSteps {
      * Lanes 8i to 8i + 7 give the rows of matrix i; a lane holds two neighbours of a row, or of a column when
      * transposed.
      */
-    private static Step transfer(Instruction in, Operands o) {
+    private static @Nullable Step transfer(Instruction in, Operands o) {
         if (!in.has(".m8n8") || !in.has(".b16")) {
             return null;
         }
@@ -112,7 +113,7 @@ final class MatrixSteps {
         };
     }
 
-    private static Step multiply(Instruction in, Operands o) {
+    private static @Nullable Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
         String shape = in.modifiers().stream()
                 .filter(modifier -> modifier.startsWith(".m"))

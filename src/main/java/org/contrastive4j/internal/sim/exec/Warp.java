@@ -2,6 +2,8 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * 32 lanes: their registers, and which of them are where in the code.
@@ -22,9 +24,9 @@ public final class Warp extends LaneState {
     private int live;
     private int pc;
     private int mask;
-    private Frame calls;
-    private Wait wait;
-    private Convergence convergence;
+    private @Nullable Frame calls;
+    private @Nullable Wait wait;
+    private @Nullable Convergence convergence;
     /** Where the running lanes wait for the others of their convergence; -1 when they belong to none here. */
     private int stop = -1;
     /** Lowest position of other lanes that could run: those that are behind go first. */
@@ -84,7 +86,7 @@ public final class Warp extends LaneState {
         return mask != 0 && isFree(wait) || fragments.isRunnable() || isMismatched();
     }
 
-    static boolean isFree(Wait wait) {
+    static boolean isFree(@Nullable Wait wait) {
         return wait == null || wait.isReady();
     }
 
@@ -175,8 +177,9 @@ public final class Warp extends LaneState {
     private void park() {
         if (mask != 0) {
             if (wait == null && pc == stop) {
-                convergence.arrive(mask);
-                wait = new Fragments.Reconverging(convergence);
+                Convergence here = Objects.requireNonNull(convergence, "lanes stop only at a convergence");
+                here.arrive(mask);
+                wait = new Fragments.Reconverging(here);
             }
             fragments.add(new Fragment(pc, mask, calls, wait, convergence));
             mask = 0;
@@ -194,8 +197,8 @@ public final class Warp extends LaneState {
         wait = null;
         if (fragment.wait != null) {
             fragment.wait.finish(inTime);
-            if (fragment.wait instanceof Fragments.Reconverging) {
-                convergence = convergence.outer;
+            if (fragment.wait instanceof Fragments.Reconverging reconverging) {
+                convergence = reconverging.at().outer;
             }
         }
         updateStop();
@@ -246,7 +249,7 @@ public final class Warp extends LaneState {
 
     Fault mismatch() {
         park();
-        Fragment at = fragments.unaligned();
+        Fragment at = Objects.requireNonNull(fragments.unaligned(), "called only where lanes wait unaligned");
         return fault(
                 Fault.Kind.DIVERGENT_ALIGNED,
                 code[at.pc],
@@ -359,7 +362,7 @@ public final class Warp extends LaneState {
     }
 
     /** @param converge where lanes that do not call wait for those that do; -1 when they need not */
-    void call(int target, int lanes, Frame.Result result, Frame.Saved saved, int converge) {
+    void call(int target, int lanes, Frame.@Nullable Result result, Frame.@Nullable Saved saved, int converge) {
         if (lanes != mask) {
             separate(pc, mask & ~lanes, converge);
         }

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** One wgmma.mma_async: started here, done when the warp waits for its group at the latest. */
 public final class WgmmaStep extends Step {
@@ -107,7 +108,8 @@ public final class WgmmaStep extends Step {
         warp.groups.add(Async.Group.WGMMA, this, warp.live(), warp.lastWgmma);
     }
 
-    private void compute(Warp warp, MatrixDescriptor a, int firstRow, MatrixDescriptor b, boolean accumulate) {
+    private void compute(
+            Warp warp, @Nullable MatrixDescriptor a, int firstRow, MatrixDescriptor b, boolean accumulate) {
         int k = shape.k();
         int n = shape.n();
         TensorCore core = new TensorCore(90, shape.a(), k);

@@ -8,6 +8,7 @@ import java.util.regex.Pattern;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** wgmma: asynchronous products of a warp group; each of its four warps does its own 16 rows. */
 final class WgmmaSteps {
@@ -17,7 +18,7 @@ final class WgmmaSteps {
 
     private WgmmaSteps() {}
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".fence")) {
             return groupStep(warp -> MemoryOrder.fence(warp, warp.live(), Observer.Fence.WGMMA));
         }
@@ -51,7 +52,7 @@ final class WgmmaSteps {
         };
     }
 
-    private static Step multiply(Instruction in, Operands o) {
+    private static @Nullable Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
         String shape = in.modifiers().stream()
                 .filter(modifier -> modifier.startsWith(".m64"))

@@ -6,6 +6,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** wmma.load, mma and store: tiles whose spread over lanes PTX leaves open; here each lane has a run of neighbours. */
 final class WmmaSteps {
@@ -30,7 +31,7 @@ final class WmmaSteps {
         }
     }
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         String shape = in.modifiers().stream()
                 .filter(modifier -> SHAPE.matcher(modifier).matches())
                 .findFirst()
@@ -146,7 +147,7 @@ final class WmmaSteps {
         }
     }
 
-    private static Step multiply(Instruction in, Operands o, int m, int n, int k) {
+    private static @Nullable Step multiply(Instruction in, Operands o, int m, int n, int k) {
         List<IntegerMatrixStep.Elements> whole = IntegerMatrixStep.inputs(in);
         if (!whole.isEmpty()) {
             return whole.size() == 2 && whole.get(0).bits() == whole.get(1).bits()

@@ -1,19 +1,19 @@
-package org.contrastive4j.kernels;
+package org.contrastive4j.internal.ptx;
 
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.ops.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Symmetric InfoNCE on device addresses: value, gradients and statistics as {@link
+ * Symmetric InfoNCE of unit rows on device addresses: value, gradients and statistics as {@link
  * org.contrastive4j.ops.PairwiseOps#infoNce} defines them, without the n x m matrix of logits.
  *
  * <p>The implementation allocates nothing and never synchronises, so a CUDA graph can capture a call. The caller
  * queries the size of the workspace first:
  *
  * <pre>{@code
- * InfoNceKernels infoNce = Backend.infoNceKernels(device, Precision.BF16, 256L << 20);   // once
+ * InfoNceKernels infoNce = KernelChoice.infoNce(device, Precision.BF16, 256L << 20);   // once
  * long bytes = infoNce.workspaceBytes(n, m, d, true);
  * try (DeviceStorage workspace = device.allocate(bytes);
  *         DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
