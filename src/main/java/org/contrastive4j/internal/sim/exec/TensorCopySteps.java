@@ -181,11 +181,10 @@ final class TensorCopySteps {
         /** Joins an element with the run before it, within a chunk that a swizzle keeps together. */
         private static void add(List<Piece> pieces, int offset, long address, int n) {
             Piece last = pieces.isEmpty() ? null : pieces.get(pieces.size() - 1);
-            boolean follows = last != null
+            if (last != null
                     && offset % 16 != 0
                     && last.sharedOffset + last.bytes == offset
-                    && (address < 0 ? last.tensorAddress < 0 : last.tensorAddress + last.bytes == address);
-            if (follows) {
+                    && (address < 0 ? last.tensorAddress < 0 : last.tensorAddress + last.bytes == address)) {
                 pieces.set(pieces.size() - 1, new Piece(last.sharedOffset, last.tensorAddress, last.bytes + n));
             } else {
                 pieces.add(new Piece(offset, address, n));

@@ -229,7 +229,7 @@ final class WmmaSteps {
         };
     }
 
-    private static Step multiplyWhole(
+    private static @Nullable Step multiplyWhole(
             Instruction in, Operands o, int m, int n, int k, List<IntegerMatrixStep.Elements> inputs) {
         int per = inputs.get(0).perRegister();
         boolean small = inputs.get(0).bits() < 8;
