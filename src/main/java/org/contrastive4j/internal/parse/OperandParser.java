@@ -122,7 +122,7 @@ final class OperandParser {
         return new Operand.Symbol(text, variable, offset);
     }
 
-    /** A vector register as a whole, or the element that follows its name: {@code .x .y .z .w} or {@code .r .g .b .a}. */
+    /** A vector register as a whole, or the element after its name: {@code .x .y .z .w} or {@code .r .g .b .a}. */
     private Operand element(List<Register> vector) {
         Token token = tokens.peek();
         if (token.kind() != Token.Kind.DOT_WORD || !token.glued()) {

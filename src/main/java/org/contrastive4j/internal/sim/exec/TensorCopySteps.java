@@ -7,7 +7,10 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode: boxes of tensors that a {@link TensorMap} describes. */
+/**
+ * cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode: boxes of tensors that a {@link TensorMap}
+ * describes.
+ */
 final class TensorCopySteps {
     private static final int SHARED_ALIGNMENT = 128;
 

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Describes a tensor in global memory for {@code cp.async.bulk.tensor}, as {@code cuTensorMapEncodeTiled} does.
  *
- * <p>A kernel takes its {@link #encode() encoding} as a parameter of 128 bytes. The encoding is that of the simulator: a
- * GPU needs one that its driver has made.
+ * <p>A kernel takes its {@link #encode() encoding} as a parameter of 128 bytes. The encoding is that of the simulator:
+ * a GPU needs one that its driver has made.
  *
  * @param element type of an element
  * @param address of the first element, a multiple of 16
