@@ -93,7 +93,12 @@ public interface PtxModule {
      * @param cooperative whether all blocks are resident at the same time, so that they may wait for each other
      * @param cluster number of blocks of a cluster along x, y and z; null for what the kernel declares
      */
-    record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative, @Nullable Dim cluster) {
+    record Launch(
+            Dim grid,
+            Dim block,
+            int sharedBytes,
+            boolean cooperative,
+            @Nullable Dim cluster) {
         private static final long MAX_GRID_X = Integer.MAX_VALUE;
         private static final int MAX_GRID_YZ = 65_535;
         private static final int MAX_THREADS = 1024;
