@@ -6,12 +6,25 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 
 /** One entry of a module, ready to launch. */
 public interface Kernel {
+    /**
+     * Returns the name of the entry.
+     *
+     * @return as in {@code .entry}
+     */
     String name();
 
-    /** Returns the names of the declared parameters in order. */
+    /**
+     * Returns the names of the declared parameters.
+     *
+     * @return names in the order of the declaration
+     */
     List<String> parameters();
 
-    /** Returns the resources of the assembled kernel. */
+    /**
+     * Returns the resources of the assembled kernel.
+     *
+     * @return registers, shared and local memory, largest block
+     */
     Attributes attributes();
 
     /**
@@ -27,17 +40,27 @@ public interface Kernel {
     /**
      * Launches the kernel on a stream.
      *
-     * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes),
-     * {@code Integer}, {@code Float} (4), {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter that
-     * is an array; each must be of the declared size and kind. The opt-in for dynamic shared memory
-     * beyond 48 KiB is automatic.
+     * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes), {@code
+     * Integer}, {@code Float} (4), {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter that is
+     * an array; each must be of the declared size and kind. The opt-in for dynamic shared memory beyond 48 KiB is
+     * automatic.
      *
+     * @param stream of the device that loaded the kernel
+     * @param launch grid, block and dynamic shared memory
+     * @param arguments one for each declared parameter, in order
      * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes
      *     are invalid
      * @throws KernelException when the kernel failed; a GPU may report it only at a later call
      */
     void launch(DeviceStream stream, Launch launch, Object... arguments);
 
-    /** Returns how many blocks of this size fit on one multiprocessor. */
+    /**
+     * Returns how many blocks of this kernel are resident on one multiprocessor at once, limited by threads,
+     * registers and shared memory.
+     *
+     * @param threads of a block
+     * @param sharedBytes dynamic shared memory of a block
+     * @return number of blocks; 0 if not even one fits
+     */
     int blocksPerMultiprocessor(int threads, int sharedBytes);
 }

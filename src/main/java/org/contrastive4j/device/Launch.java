@@ -16,8 +16,19 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
     private static final int MAX_THREADS = 1024;
     private static final int MAX_BLOCK_Z = 64;
 
-    /** Sizes along x, y and z; a linear index runs along x first. */
+    /**
+     * Sizes along x, y and z; a linear index runs along x first.
+     *
+     * @param x size along x
+     * @param y size along y
+     * @param z size along z
+     */
     public record Dim(int x, int y, int z) {
+        /**
+         * Returns the product of the sizes.
+         *
+         * @return number of blocks or threads
+         */
         public long count() {
             return (long) x * y * z;
         }
@@ -28,6 +39,15 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
         }
     }
 
+    /**
+     * Checks the sizes against the limits of CUDA.
+     *
+     * @param grid number of blocks along x, y and z
+     * @param block number of threads along x, y and z
+     * @param sharedBytes dynamic shared memory of each block
+     * @param cooperative whether all blocks are resident at the same time
+     * @throws LaunchException naming the size that is out of range
+     */
     public Launch {
         if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > MAX_GRID_YZ || grid.z > MAX_GRID_YZ) {
             throw new LaunchException("grid is " + grid + ", expected 1 or more blocks along each axis and at most "
@@ -42,20 +62,46 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
         }
     }
 
-    /** Returns a one-dimensional launch without dynamic shared memory. */
+    /**
+     * Returns a one-dimensional launch without dynamic shared memory.
+     *
+     * @param blocks number of blocks along x
+     * @param threads number of threads of a block along x
+     * @return the launch
+     * @throws LaunchException when a size is out of range
+     */
     public static Launch of(int blocks, int threads) {
         return new Launch(new Dim(blocks, 1, 1), new Dim(threads, 1, 1), 0, false);
     }
 
+    /**
+     * Returns a launch without dynamic shared memory.
+     *
+     * @param grid number of blocks along x, y and z
+     * @param block number of threads along x, y and z
+     * @return the launch
+     * @throws LaunchException when a size is out of range
+     */
     public static Launch of(Dim grid, Dim block) {
         return new Launch(grid, block, 0, false);
     }
 
+    /**
+     * Returns a copy with dynamic shared memory.
+     *
+     * @param bytes of each block, at least 0
+     * @return the launch
+     * @throws LaunchException when the number is negative
+     */
     public Launch shared(int bytes) {
         return new Launch(grid, block, bytes, cooperative);
     }
 
-    /** Returns a copy with all blocks resident at once. */
+    /**
+     * Returns a copy whose blocks are all resident at once, so that they may wait for each other.
+     *
+     * @return the launch; launching it fails if the blocks do not fit on the device together
+     */
     public Launch asCooperative() {
         return new Launch(grid, block, sharedBytes, true);
     }

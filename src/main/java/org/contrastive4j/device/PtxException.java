@@ -6,7 +6,14 @@ public class PtxException extends RuntimeException {
     private final int line;
     private final int column;
 
-    /** @param line 1-based, 0 when not known */
+    /**
+     * Creates the exception.
+     *
+     * @param file name of the text
+     * @param line 1-based, 0 when not known
+     * @param column 1-based, 0 when not known
+     * @param message what was found and what was expected
+     */
     public PtxException(String file, int line, int column, String message) {
         super(file + (line > 0 ? ":" + line + (column > 0 ? ":" + column : "") : "") + ": " + message);
         this.file = file;
@@ -14,16 +21,29 @@ public class PtxException extends RuntimeException {
         this.column = column;
     }
 
+    /**
+     * Returns the name of the text.
+     *
+     * @return the file
+     */
     public String file() {
         return file;
     }
 
-    /** 1-based, 0 when not known. */
+    /**
+     * Returns the line.
+     *
+     * @return 1-based, 0 when not known
+     */
     public int line() {
         return line;
     }
 
-    /** 1-based, 0 when not known. */
+    /**
+     * Returns the column.
+     *
+     * @return 1-based, 0 when not known
+     */
     public int column() {
         return column;
     }

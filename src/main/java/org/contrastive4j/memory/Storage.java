@@ -23,17 +23,29 @@ public abstract class Storage implements AutoCloseable {
         this.bytes = bytes;
     }
 
-    /** Returns the memory that this storage belongs to. */
+    /**
+     * Returns the memory that this storage belongs to.
+     *
+     * @return the memory, which frees it
+     */
     public final Memory memory() {
         return memory;
     }
 
-    /** Returns the size in bytes. */
+    /**
+     * Returns the size.
+     *
+     * @return number of bytes
+     */
     public final long bytes() {
         return bytes;
     }
 
-    /** Returns whether this storage was closed. */
+    /**
+     * Returns whether this storage was closed.
+     *
+     * @return true after {@link #close()}
+     */
     public final boolean isClosed() {
         return closed.get();
     }
