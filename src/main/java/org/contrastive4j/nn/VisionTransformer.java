@@ -11,8 +11,8 @@ import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**
