@@ -10,7 +10,7 @@ import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.DeviceLostException;
 import org.contrastive4j.device.DeviceException.KernelException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;

@@ -2,6 +2,7 @@ package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.DeviceException.KernelException;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.jspecify.annotations.Nullable;
 

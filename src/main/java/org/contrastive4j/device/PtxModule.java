@@ -3,6 +3,7 @@ package org.contrastive4j.device;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /** Kernels of one PTX text, loaded until its device is closed. */
 public interface PtxModule {

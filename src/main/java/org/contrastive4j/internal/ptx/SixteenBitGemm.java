@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.function.LongSupplier;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.PointwiseOps;

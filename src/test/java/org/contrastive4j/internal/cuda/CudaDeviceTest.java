@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 import org.contrastive4j.device.DeviceContract;
 import org.contrastive4j.device.DeviceException.DeviceLostException;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;

@@ -17,7 +17,7 @@ import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;

@@ -14,7 +14,7 @@ import java.util.concurrent.ForkJoinPool;
 import org.contrastive4j.device.DeviceContract;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
