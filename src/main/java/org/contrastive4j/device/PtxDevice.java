@@ -2,8 +2,8 @@ package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.Memory.Storage;
 
 /**
  * A device that loads PTX text and launches its kernels on its own memory.
