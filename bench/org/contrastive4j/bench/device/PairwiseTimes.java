@@ -15,7 +15,7 @@ import java.util.Map;
 import org.contrastive4j.Backend;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.CudaDevice;

@@ -17,7 +17,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.gradcache.ChunkEncoder;

@@ -10,11 +10,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchMaker;
-import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
@@ -223,7 +224,9 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
-        return Tokenizers.open(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return Tokenizers.open(folder(), config, files.isOpenClip());
+        }
     }
 
     /**
@@ -237,10 +240,11 @@ public final class PretrainedModel implements AutoCloseable {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
             return tokenizer;
         }
+        int padding = tokenizer.paddingId().orElse(config.paddingId());
         return (caption, maxTokens) -> {
             int[] ids = tokenizer.encode(caption, maxTokens);
             int[] padded = Arrays.copyOf(ids, maxTokens);
-            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            Arrays.fill(padded, ids.length, maxTokens, padding);
             return padded;
         };
     }
@@ -413,5 +417,62 @@ public final class PretrainedModel implements AutoCloseable {
         encoder.close();
         logitScale.close();
         logitBias.close();
+    }
+
+    /** Turns a caption into token ids as a model's text tower expects them. */
+    public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
+        /**
+         * Returns the ids of a caption with its start and end tokens, without padding.
+         *
+         * @param text any caption
+         * @param contextLength largest number of ids; longer captions are cut and keep their end token
+         * @return the ids
+         */
+        @Override
+        int[] encode(String text, int contextLength);
+
+        /**
+         * Returns the number of ids that the tokenizer knows.
+         *
+         * @return at least 1
+         */
+        int size();
+
+        /**
+         * Returns the id that fills captions up to the context, for models that read the padding.
+         *
+         * @return empty for the id in the configuration of the model
+         */
+        default OptionalInt paddingId() {
+            return OptionalInt.empty();
+        }
+
+        /** Frees native memory where there is some. */
+        @Override
+        default void close() {}
+    }
+
+    /**
+     * A checkpoint folder, adapter or tokenizer cannot be used; the message says what was found and what was expected.
+     */
+    public static final class PretrainedException extends RuntimeException {
+        /**
+         * Creates an exception.
+         *
+         * @param message what was found, what was expected, and what to do
+         */
+        PretrainedException(String message) {
+            super(message);
+        }
+
+        /**
+         * Creates an exception with a cause.
+         *
+         * @param message what was found, what was expected, and what to do
+         * @param cause of the failure
+         */
+        PretrainedException(String message, Throwable cause) {
+            super(message, cause);
+        }
     }
 }

@@ -31,7 +31,7 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;

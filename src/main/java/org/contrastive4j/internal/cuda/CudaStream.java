@@ -13,7 +13,7 @@ import java.nio.ByteBuffer;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;

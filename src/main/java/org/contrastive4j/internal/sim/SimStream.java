@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;

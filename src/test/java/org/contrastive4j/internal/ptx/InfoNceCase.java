@@ -10,7 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
