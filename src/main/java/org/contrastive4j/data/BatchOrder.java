@@ -109,8 +109,8 @@ public interface BatchOrder {
             double share = tokenizer.unknownShare(splits.trainingCaptions(REPORTED_CAPTIONS), maxTokens);
             if (share > MOST_UNKNOWN) {
                 LOG.warn(
-                        "{} % of the tokens of the training captions are unknown to the tokenizer: characters that it has"
-                                + " never seen, or captions without letters and digits",
+                        "{} % of the tokens of the training captions are unknown to the tokenizer: characters that it "
+                                + "has never seen, or captions without letters and digits",
                         Math.round(100 * share));
             }
         }
@@ -134,7 +134,9 @@ public interface BatchOrder {
                 long picture = picture(pair);
                 long text = tokens(pair);
                 String concept = pair.concept();
-                if (pictures.contains(picture) || tokens.contains(text) || concept != null && concepts.contains(concept)) {
+                if (pictures.contains(picture)
+                        || tokens.contains(text)
+                        || concept != null && concepts.contains(concept)) {
                     return false;
                 }
                 pictures.add(picture);

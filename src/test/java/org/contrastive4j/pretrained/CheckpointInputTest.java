@@ -15,7 +15,6 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.Preprocessing;
-import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
