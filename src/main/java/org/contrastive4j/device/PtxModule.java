@@ -75,8 +75,8 @@ public interface PtxModule {
          * @param stream of the device that loaded the kernel
          * @param launch grid, block and dynamic shared memory
          * @param arguments one for each declared parameter, in order
-         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes
-         *     are invalid
+         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared
+         *     bytes are invalid
          * @throws KernelException when the kernel failed; a GPU may report it only at a later call
          */
         void launch(DeviceStream stream, Launch launch, Object... arguments);
