@@ -41,7 +41,7 @@ public final class TensorFixture implements AutoCloseable {
     }
 
     /** Returns a reference fixture in f64, with the same values as another fixture of the same seed. */
-    public static TensorFixture twin(TensorFixture of) {
+    public static TensorFixture reference(TensorFixture of) {
         return new TensorFixture(Backend.open("cpu-f64"), false, of.seed, of.grid);
     }
 
