@@ -217,4 +217,14 @@ class CaptionFileTest {
             }
         }
     }
+
+    @Test
+    void open_withBrokenQuotes_namesLineAndRemedyWithoutJavaNames() {
+        String message = assertThrows(
+                        DataException.class,
+                        () -> PairDataset.open(write("x.csv", "image,caption\na.png,\"one\" x\nb.png,two\n"), false))
+                .getMessage();
+        assertTrue(message.contains("line: 2") && message.contains("double the marks inside"), message);
+        assertFalse(message.contains("Exception"), message);
+    }
 }
