@@ -58,7 +58,7 @@ class CaptionFileTest {
     }
 
     @Test
-    void rowsAreTheSameWhenTheyAreReadAgain() {
+    void read_again_returnsTheSameRows() {
         StringBuilder text = new StringBuilder("\uFEFFimage,caption,concept,group,split\n");
         for (int k = 0; k < 40_000; k++) { // more than are kept
             text.append(k % 3 == 0 ? "a.png" : "./b.png")
