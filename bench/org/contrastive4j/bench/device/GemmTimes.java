@@ -16,7 +16,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
@@ -188,9 +187,9 @@ public final class GemmTimes {
     private double milliseconds(Runnable work) {
         double[] times = new double[repeats];
         for (int i = -1; i < repeats; i++) {
-            try (DeviceEvent begin = stream.record()) {
+            try (DeviceStream.Event begin = stream.record()) {
                 work.run();
-                try (DeviceEvent end = stream.record()) {
+                try (DeviceStream.Event end = stream.record()) {
                     times[Math.max(i, 0)] = end.millisecondsSince(begin);
                 }
             }

@@ -7,12 +7,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Quadruples the batch until it does not fit in memory or in time.
@@ -132,9 +131,9 @@ final class LargestBatch {
                 launches.run(stream, 0.5, 0.5);
             }
             stream.synchronize();
-            try (DeviceEvent begin = stream.record()) {
+            try (DeviceStream.Event begin = stream.record()) {
                 launches.run(stream, 0.5, 0.5);
-                try (DeviceEvent end = stream.record()) {
+                try (DeviceStream.Event end = stream.record()) {
                     int[] samples = IntStream.range(0, SAMPLES)
                             .map(i -> n - block + (int) ((long) i * (block - 1) / (SAMPLES - 1)))
                             .toArray();

@@ -2,7 +2,6 @@ package org.contrastive4j.bench.device;
 
 import java.util.concurrent.TimeUnit;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
@@ -49,7 +48,7 @@ public class LaunchBenchmark {
     private DeviceStream stream;
     private DeviceStorage storage;
     private Kernel nothing;
-    private DeviceGraph graph;
+    private DeviceStream.Graph graph;
 
     @Setup
     public void setup() {

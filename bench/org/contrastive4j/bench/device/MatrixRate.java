@@ -5,7 +5,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
@@ -70,9 +69,9 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
             double[] times = new double[repeats];
             try (DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
                 for (int i = -WARM; i < repeats; i++) {
-                    try (DeviceEvent begin = stream.record()) {
+                    try (DeviceStream.Event begin = stream.record()) {
                         gemm.multiply(stream, product, a.address(), b.address(), result, workspace.address(), bytes);
-                        try (DeviceEvent end = stream.record()) {
+                        try (DeviceStream.Event end = stream.record()) {
                             times[Math.max(i, 0)] = end.millisecondsSince(begin);
                         }
                     }

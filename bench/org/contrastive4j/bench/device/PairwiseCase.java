@@ -90,7 +90,7 @@ final class PairwiseCase implements AutoCloseable {
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
      * @param gradients false for the value alone
      * @param mostStripeBytes of the gradient matrix that the sm_90a kernels may hold at a time, or what is left if less
-     * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when it does not fit
      */
     PairwiseCase(
             PtxDevice device,

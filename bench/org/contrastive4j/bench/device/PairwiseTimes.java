@@ -14,15 +14,13 @@ import java.util.Locale;
 import java.util.Map;
 import org.contrastive4j.Backend;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Device time of value and gradients of the pairwise loss: right first, then as one graph and kernel by kernel,
@@ -188,7 +186,7 @@ public final class PairwiseTimes {
     /** Graph and kernels, each several times; between repetitions of the graph the L2 cache gets other contents. */
     private void time(
             Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
-        try (DeviceGraph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
+        try (DeviceStream.Graph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
                 DeviceStorage flush = device.allocate(options.flushBytes(), stream)) {
             loss.poison(stream);
             graph.launch(stream);
@@ -212,11 +210,11 @@ public final class PairwiseTimes {
         }
     }
 
-    private static double milliseconds(DeviceGraph graph, DeviceStream stream, DeviceStorage flush) {
+    private static double milliseconds(DeviceStream.Graph graph, DeviceStream stream, DeviceStorage flush) {
         stream.fill(flush, (byte) 1);
-        try (DeviceEvent begin = stream.record()) {
+        try (DeviceStream.Event begin = stream.record()) {
             graph.launch(stream);
-            try (DeviceEvent end = stream.record()) {
+            try (DeviceStream.Event end = stream.record()) {
                 return end.millisecondsSince(begin);
             }
         }
@@ -226,7 +224,7 @@ public final class PairwiseTimes {
      * Medians of each kernel's time, its launches together; the graph before keeps the stream busy while
      * launches are given.
      */
-    private Map<String, Double> kernels(PairwiseCase loss, DeviceGraph graph, DeviceStream stream, int repeats) {
+    private Map<String, Double> kernels(PairwiseCase loss, DeviceStream.Graph graph, DeviceStream stream, int repeats) {
         Map<String, double[]> times = new LinkedHashMap<>();
         try (TimedDevice timed = new TimedDevice(device)) {
             PairwiseCase.Launches launches = loss.launches(timed);

@@ -4,14 +4,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.device.DeviceEvent;
-import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 
 /**
@@ -22,7 +20,7 @@ import org.contrastive4j.device.PtxModule;
  * launch is in the times.
  */
 final class TimedDevice implements PtxDevice {
-    private record Span(String kernel, DeviceEvent begin, DeviceEvent end) {}
+    private record Span(String kernel, DeviceStream.Event begin, DeviceStream.Event end) {}
 
     private final PtxDevice device;
     private final List<Span> spans = new ArrayList<>();
@@ -70,7 +68,7 @@ final class TimedDevice implements PtxDevice {
 
         @Override
         public void launch(DeviceStream stream, Launch launch, Object... arguments) {
-            DeviceEvent begin = stream.record();
+            DeviceStream.Event begin = stream.record();
             kernel.launch(stream, launch, arguments);
             spans.add(new Span(kernel.name(), begin, stream.record()));
         }
@@ -110,7 +108,7 @@ final class TimedDevice implements PtxDevice {
     }
 
     @Override
-    public DeviceFacts facts() {
+    public PtxDevice.Facts facts() {
         return device.facts();
     }
 

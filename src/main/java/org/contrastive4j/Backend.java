@@ -8,10 +8,9 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
+import org.contrastive4j.device.DeviceException.UnsupportedDeviceException;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.cpu.CpuOps;
 import org.contrastive4j.internal.cpu.Workers;
@@ -25,8 +24,8 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.UnsupportedPrecisionException;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Precision.UnsupportedPrecisionException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -55,9 +54,9 @@ public final class Backend {
     }
 
     /** @param gpu facts of the first GPU, or a {@link DeviceException} that says why there is none */
-    static Choice auto(Supplier<DeviceFacts> gpu) {
+    static Choice auto(Supplier<PtxDevice.Facts> gpu) {
         try {
-            DeviceFacts facts = gpu.get();
+            PtxDevice.Facts facts = gpu.get();
             UnsupportedDeviceException.refuse(facts);
             return new Choice("cuda", facts.name() + ", sm_" + facts.architecture() + ", answers");
         } catch (DeviceException e) {
@@ -86,7 +85,7 @@ public final class Backend {
 
     private static String gpu(int ordinal) {
         try (PtxDevice device = CudaDevice.open(ordinal)) {
-            DeviceFacts facts = device.facts();
+            PtxDevice.Facts facts = device.facts();
             return String.format(
                     Locale.ROOT,
                     "%s, sm_%d, %d multiprocessors, %.1f GiB, driver for CUDA %s",

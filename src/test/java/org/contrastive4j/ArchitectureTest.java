@@ -26,14 +26,16 @@ class ArchitectureTest {
     private static final Map<String, List<String>> MAY_IMPORT = Map.ofEntries(
             Map.entry("memory", List.of()),
             Map.entry("internal.config", List.of()),
+            Map.entry("internal.files", List.of()),
             Map.entry("internal.numeric", List.of()),
             Map.entry("internal.backend", List.of("ops", "tensor", "memory")),
             Map.entry("internal.memory", List.of("memory", "internal.config")),
-            Map.entry("internal.safetensors", List.of()),
+            Map.entry("internal.safetensors", List.of("internal.files")),
             Map.entry("internal.batch", List.of("data", "nn", "gradcache", "autograd", "ops", "tensor", "memory")),
             Map.entry(
                     "pretrained",
                     List.of(
+                            "internal.files",
                             "internal.safetensors",
                             "internal.batch",
                             "train",
@@ -105,10 +107,11 @@ class ArchitectureTest {
             Map.entry("gradcache", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("nn", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("optim", List.of("autograd", "ops", "tensor", "memory")),
-            Map.entry("data", List.of("internal.numeric", "ops")),
+            Map.entry("data", List.of("internal.files", "internal.numeric", "ops")),
             Map.entry(
                     "train",
                     List.of(
+                            "internal.files",
                             "internal.batch",
                             "data",
                             "nn",
@@ -122,6 +125,7 @@ class ArchitectureTest {
             Map.entry(
                     "internal.compare",
                     List.of(
+                            "internal.files",
                             "train",
                             "data",
                             "nn",
@@ -135,6 +139,7 @@ class ArchitectureTest {
             Map.entry(
                     "cli",
                     List.of(
+                            "internal.files",
                             "pretrained",
                             "internal.compare",
                             "train",
@@ -150,6 +155,7 @@ class ArchitectureTest {
                             "device",
                             "internal.cuda",
                             "internal.device",
+                            "internal.memory",
                             "internal.parse",
                             "internal.sim",
                             "internal.sim.exec",

@@ -6,10 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
-import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
+import org.contrastive4j.device.DeviceException.UnsupportedDeviceException;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.internal.ptx.Kernels;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.ops.Ops;
@@ -21,8 +20,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which backend is chosen, and which devices are refused. */
 class BackendTest {
-    private static DeviceFacts gpu(int architecture) {
-        return new DeviceFacts("GPU of a test", architecture, 1, 1, 1, 1, 1, 1, 1, "12.6");
+    private static PtxDevice.Facts gpu(int architecture) {
+        return new PtxDevice.Facts("GPU of a test", architecture, 1, 1, 1, 1, 1, 1, 1, "12.6");
     }
 
     @ParameterizedTest

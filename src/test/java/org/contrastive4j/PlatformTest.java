@@ -11,10 +11,10 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.internal.cuda.JCudaPlatform;
 import org.contrastive4j.internal.cuda.PtxAssembler;
-import org.contrastive4j.memory.MissingNativeLibraryException;
+import org.contrastive4j.internal.memory.MissingNativeLibraryException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.support.ChildJvm;
 import org.junit.jupiter.api.Test;
@@ -107,12 +107,14 @@ class PlatformTest {
         assertTrue(
                 cpu.contains(cache.toString())
                         && cpu.contains("-Dorg.bytedeco.javacpp.cachedir=")
-                        && cpu.contains("-Djava.io.tmpdir="),
+                        && cpu.contains("-Djava.io.tmpdir=")
+                        && cpu.matches(".* could not be loaded on [^:]+: \\S.*"),
                 output);
         if (JCudaPlatform.supported()) {
             for (String use : List.of("cuda: " + NoDeviceException.class.getName(), "assemble: ")) {
                 String jcuda = line(lines, use);
                 assertTrue(jcuda.contains(noFolder.toString()) && jcuda.contains("-Djava.io.tmpdir="), output);
+                assertTrue(jcuda.matches(".* could not be loaded: .*(No such file|Not a directory).*"), output);
             }
         }
         assertFalse(output.contains("UnsatisfiedLinkError"), output);

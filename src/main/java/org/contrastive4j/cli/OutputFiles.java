@@ -3,6 +3,7 @@ package org.contrastive4j.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.contrastive4j.internal.files.FileErrors;
 
 /** Writes the output files of commands. */
 final class OutputFiles {
@@ -32,8 +33,7 @@ final class OutputFiles {
         try {
             Files.write(file, bytes);
         } catch (IOException e) {
-            throw new IllegalArgumentException(
-                    "cannot write " + file + ": " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+            throw new IllegalArgumentException("cannot write " + file + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -8,11 +8,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceEvent;
-import org.contrastive4j.device.DeviceLostException;
+import org.contrastive4j.device.DeviceException.DeviceLostException;
+import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.KernelException;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
@@ -220,9 +220,9 @@ final class PtxRunCommand implements Callable<Integer> {
                 buffers.open.add(storage);
             }
         }
-        try (DeviceEvent start = on.stream().record()) {
+        try (DeviceStream.Event start = on.stream().record()) {
             kernel.launch(on.stream(), launch, given);
-            try (DeviceEvent end = on.stream().record()) {
+            try (DeviceStream.Event end = on.stream().record()) {
                 on.synchronize();
                 return end.millisecondsSince(start);
             }

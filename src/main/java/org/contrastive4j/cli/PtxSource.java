@@ -11,6 +11,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.jspecify.annotations.Nullable;
@@ -109,7 +110,7 @@ final class PtxSource {
         } catch (CharacterCodingException e) {
             throw new IllegalArgumentException(file + " is not text, expected PTX", e);
         } catch (IOException e) {
-            throw new IllegalArgumentException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new IllegalArgumentException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -30,8 +30,9 @@ import picocli.CommandLine.Spec;
         description = "Trains an image and a text encoder on image-text pairs and reports held-out retrieval. Ctrl-C "
                 + "saves a checkpoint and stops. --resume continues the run in --out; --steps, --learning-rate, "
                 + "--memory, --save-every, --recall-every, --device and the path of --data may then differ from the "
-                + "run. The list of pairs must be that of the run: captions and names of pictures are compared, not "
-                + "the contents of pictures; of shards, names, sizes and both ends.")
+                + "run. The data must be those of the run: a changed list of pairs is "
+                + "refused, and so are changed pictures (compared are the sizes of all files and the contents of the "
+                + "first 256 MiB; after that, both ends of 65,536 files).")
 final class TrainCommand implements Callable<Integer> {
     private static final int STOPPED = 130; // 128 + SIGINT, as shells report an interrupt
     private static final int SECONDS_TO_SAVE = 60;
@@ -177,7 +178,7 @@ final class TrainCommand implements Callable<Integer> {
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("one loss for each chunk (--accumulate features); memory is not planned");
         } else {
-            System.out.print(trainer.memoryPlan());
+            System.out.print(trainer.memoryTable());
         }
     }
 

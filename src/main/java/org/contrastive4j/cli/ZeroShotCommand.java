@@ -12,6 +12,7 @@ import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.data.DataException;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.pretrained.PretrainedModel;
@@ -100,7 +101,7 @@ final class ZeroShotCommand implements Callable<Integer> {
         try {
             picture = ImageIO.read(file.toFile());
         } catch (IOException | RuntimeException e) { // decoders throw both for damaged files
-            throw new DataException("cannot decode the picture " + file + ": " + e.getMessage(), e);
+            throw new DataException("cannot decode the picture " + file + ": " + FileErrors.reason(e), e);
         }
         if (picture == null) {
             throw new DataException(file + " is not a picture in a supported format, such as PNG or JPEG");

@@ -21,6 +21,7 @@ import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -66,24 +67,28 @@ final class CaptionFile implements PairStore {
                         .get()
                 : CSVFormat.DEFAULT;
         long mark = markLength(file);
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16)) {
-            in.skipNBytes(mark);
-            try (CSVParser parser = CSVParser.builder()
-                    .setReader(new InputStreamReader(in, StandardCharsets.UTF_8.newDecoder()))
-                    .setFormat(format)
-                    .setCharset(StandardCharsets.UTF_8)
-                    .setTrackBytes(true)
-                    .get()) {
-                return rows(file, format, parser, mark, leftOut);
-            }
+        try (CSVParser parser = parser(file, format, mark)) {
+            return rows(file, format, parser, mark, leftOut);
         } catch (CharacterCodingException e) {
             throw notUtf8(file, e);
         } catch (UncheckedIOException | IllegalStateException | IllegalArgumentException e) {
             if (e.getCause() instanceof CharacterCodingException) {
                 throw notUtf8(file, e);
             }
-            throw new DataException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
+    }
+
+    /** Opens a parser of all rows after the byte-order mark. */
+    private static CSVParser parser(Path file, CSVFormat format, long mark) throws IOException {
+        InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16);
+        in.skipNBytes(mark);
+        return CSVParser.builder()
+                .setReader(new InputStreamReader(in, StandardCharsets.UTF_8.newDecoder()))
+                .setFormat(format)
+                .setCharset(StandardCharsets.UTF_8)
+                .setTrackBytes(true)
+                .get();
     }
 
     /** Some editors begin a file with a byte-order mark, which is no part of the first column's name. */
@@ -231,7 +236,24 @@ final class CaptionFile implements PairStore {
         return false;
     }
 
-    /** The caption file; pictures count by their names. */
+    /** The picture files of all rows in their order; a sheet counts once. */
+    @Override
+    public String contents() throws IOException {
+        FileContents contents = new FileContents();
+        try (CSVParser parser = parser(file, format, markLength(file))) {
+            boolean isHeader = true;
+            for (CSVRecord record : parser) {
+                if (!isHeader) {
+                    String picture = FolderPictures.file(normalised(get(record, "image")));
+                    contents.add(picture, pictures.path(picture));
+                }
+                isHeader = false;
+            }
+        }
+        return contents.text();
+    }
+
+    /** The caption file. */
     @Override
     public String fingerprint() throws IOException {
         Fingerprint print = new Fingerprint();

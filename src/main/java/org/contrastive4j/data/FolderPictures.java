@@ -40,6 +40,16 @@ final class FolderPictures {
         return sheet.region(box[0], box[1], box[2], box[3]);
     }
 
+    /** Returns the name of the file of a picture: the sheet, if it is a rectangle of one. */
+    static String file(String picture) {
+        Matcher fragment = FRAGMENT.matcher(picture);
+        return fragment.matches() ? fragment.group(1) : picture;
+    }
+
+    Path path(String name) {
+        return FileNames.resolve(folder, name).normalize();
+    }
+
     private @Nullable RgbPicture kept(String name) {
         SoftReference<RgbPicture> held = sheets.get(name);
         return held == null ? null : held.get();
@@ -60,7 +70,7 @@ final class FolderPictures {
     }
 
     private RgbPicture decode(String name) throws IOException {
-        Path file = FileNames.resolve(folder, name).normalize();
+        Path file = path(name);
         if (!Files.isRegularFile(file) || !Files.isReadable(file)) {
             throw new IOException("no such file");
         }

@@ -1,9 +1,11 @@
 package org.contrastive4j.data;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -29,10 +31,14 @@ public final class LeftOut {
 
     private final List<Entry> entries = new ArrayList<>();
     private final Map<String, Integer> counts = new LinkedHashMap<>();
+    private final Set<String> restored = new HashSet<>(); // entries of earlier processes that were not found again yet
 
     LeftOut() {}
 
     synchronized void add(String key, String reason, String cause) {
+        if (!restored.isEmpty() && restored.remove(line(key, reason))) {
+            return;
+        }
         int count = counts.merge(reason, 1, Integer::sum);
         if (entries.size() < MOST_ENTRIES) {
             entries.add(new Entry(key, reason, cause));
@@ -70,6 +76,30 @@ public final class LeftOut {
     }
 
     /**
+     * Adds the entries that an earlier process found in the same data. An entry that is found in both counts once.
+     *
+     * @param table as {@link #table} returned it
+     */
+    public synchronized void restore(String table) {
+        Set<String> known = new HashSet<>();
+        entries.forEach(entry -> known.add(line(entry.key(), entry.reason())));
+        table.lines().skip(1).forEach(row -> {
+            String[] fields = row.split("\t", -1);
+            if (fields.length == 3
+                    && known.add(line(fields[0], fields[1]))
+                    && entries.size() < MOST_ENTRIES) { // half a line of a killed process has fewer fields
+                entries.add(new Entry(fields[0], fields[1], fields[2]));
+                counts.merge(fields[1], 1, Integer::sum);
+                restored.add(line(fields[0], fields[1]));
+            }
+        });
+    }
+
+    private static String line(String key, String reason) {
+        return field(key) + '\t' + field(reason);
+    }
+
+    /**
      * Returns all entries as tab-separated values with the columns key, reason and cause.
      *
      * @return one line for each entry, after one with the names of the columns
@@ -77,10 +107,7 @@ public final class LeftOut {
     public String table() {
         StringBuilder table = new StringBuilder("key\treason\tcause\n");
         for (Entry entry : entries()) {
-            table.append(field(entry.key()))
-                    .append('\t')
-                    .append(field(entry.reason()))
-                    .append('\t');
+            table.append(line(entry.key(), entry.reason())).append('\t');
             table.append(field(entry.cause())).append('\n');
         }
         return table.toString();

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -103,7 +104,7 @@ public final class PairDataset {
                 return new Shards(shards, leftOut);
             }
         } catch (IOException e) {
-            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }
         throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
     }
@@ -254,16 +255,19 @@ public final class PairDataset {
     }
 
     /**
-     * Returns a digest of the data: SHA-256 of the caption file, or of names, sizes, and both ends of the shards. A run
-     * stores it, and refuses to go on with other data. It does not depend on where the data are.
+     * Returns a digest of the data, which does not depend on where they are. A run stores it, and refuses to go on with
+     * other data. It has two parts: SHA-256 of the caption file, or of names, sizes and both ends of the shards; and
+     * SHA-256 of the contents of picture files or shards. Contents are read as a whole for the first 256 MiB. Of the
+     * next 65,536 files the size and both ends are read, of all others only the size.
      *
-     * @return 64 hexadecimal digits
+     * @return 64 hexadecimal digits, a colon, and 64 hexadecimal digits
      */
     public String fingerprint() {
         try {
-            return store.fingerprint();
+            String contents = store.contents();
+            return contents.isEmpty() ? store.fingerprint() : store.fingerprint() + ":" + contents;
         } catch (IOException e) {
-            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -304,8 +308,8 @@ public final class PairDataset {
         try {
             return store.picture(pair);
         } catch (IOException | RuntimeException e) {
-            LeftOut.Entry entry =
-                    new LeftOut.Entry(pair.source(), "unreadable picture", pair.picture() + ": " + e.getMessage());
+            LeftOut.Entry entry = new LeftOut.Entry(
+                    pair.source(), "unreadable picture", pair.picture() + ": " + FileErrors.reason(e));
             if (unreadable.add(id)) {
                 leftOut.add(entry.key(), entry.reason(), entry.cause());
             }

@@ -26,4 +26,9 @@ interface PairStore {
 
     /** Returns a digest of captions, and of names and sizes of shards. */
     String fingerprint() throws IOException;
+
+    /** Returns a digest of the contents of pictures; empty if {@link #fingerprint} includes them. */
+    default String contents() throws IOException {
+        return "";
+    }
 }

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -67,7 +68,7 @@ final class ShardReader implements TarMembers.Visitor {
         try {
             TarMembers.visit(channel, reader);
         } catch (TarMembers.DamagedArchiveException e) {
-            leftOut.add(shard, "rest of a damaged shard", String.valueOf(e.getMessage()));
+            leftOut.add(shard, "rest of a damaged shard", FileErrors.reason(e));
         }
         ShardIndex index = new ShardIndex();
         for (Map.Entry<String, Members> pair : reader.found.entrySet()) {

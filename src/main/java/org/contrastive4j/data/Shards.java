@@ -15,6 +15,7 @@ import java.util.PrimitiveIterator;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -98,7 +99,7 @@ final class Shards implements PairStore {
             }
             return index;
         } catch (IOException e) {
-            report.add(file.name(), "unreadable shard", String.valueOf(e.getMessage()));
+            report.add(file.name(), "unreadable shard", FileErrors.reason(e));
             return new ShardIndex();
         }
     }
@@ -147,6 +148,13 @@ final class Shards implements PairStore {
         try (FileChannel channel = files.get(pair.id() >>> indexBits).open()) {
             return PictureReader.read(entry.picture().read(channel));
         }
+    }
+
+    @Override
+    public String contents() {
+        FileContents contents = new FileContents();
+        files.forEach(file -> contents.add(file.name(), file.path()));
+        return contents.text();
     }
 
     /** Names, sizes, and the first and last 64 KiB of every shard. */

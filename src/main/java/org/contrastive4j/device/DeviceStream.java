@@ -1,6 +1,8 @@
 package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
+import org.contrastive4j.device.DeviceException.KernelException;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.jspecify.annotations.Nullable;
 
 /** A stream: work that is executed in the order in which it is enqueued. */
@@ -37,7 +39,7 @@ public interface DeviceStream extends AutoCloseable {
      *
      * @throws DeviceException while this thread captures work
      */
-    DeviceEvent record();
+    Event record();
 
     /**
      * Makes all later work of this stream wait for the event, which may be of another stream.
@@ -45,14 +47,14 @@ public interface DeviceStream extends AutoCloseable {
      * @throws DeviceException while this thread captures work: await the event on the stream that launches the graph
      *     instead
      */
-    void await(DeviceEvent event);
+    void await(Event event);
 
     /**
      * Captures what {@code work} enqueues on this stream as a graph instead of executing it.
      *
      * @throws DeviceException when the work does something that cannot be captured, such as synchronising
      */
-    default DeviceGraph capture(Runnable work) {
+    default Graph capture(Runnable work) {
         return capture(work, null);
     }
 
@@ -63,9 +65,9 @@ public interface DeviceStream extends AutoCloseable {
      * @param scratch must stay open as long as the graph is launched, and must not be used by other work while it runs;
      *     several graphs that run one after the other may share it. Null: the work must not allocate
      * @throws DeviceException when the work does something that cannot be captured, such as synchronising
-     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was executed
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when the scratch is too small; nothing was executed
      */
-    DeviceGraph capture(Runnable work, @Nullable DeviceStorage scratch);
+    Graph capture(Runnable work, @Nullable DeviceStorage scratch);
 
     /** Returns whether this stream is capturing. */
     boolean isCapturing();
@@ -73,4 +75,30 @@ public interface DeviceStream extends AutoCloseable {
     /** Waits for its work and destroys the stream; idempotent. */
     @Override
     void close();
+
+    /** A position in a stream. */
+    interface Event extends AutoCloseable {
+        /** Whether the stream has come here. */
+        boolean isDone();
+
+        /** Waits until the stream has come here. */
+        void synchronize();
+
+        /** Milliseconds of device time from {@code earlier} to here; waits for both. */
+        double millisecondsSince(Event earlier);
+
+        @Override
+        void close();
+    }
+
+    /** Recorded work that one call starts again, with the same arguments and addresses. */
+    interface Graph extends AutoCloseable {
+        void launch(DeviceStream stream);
+
+        /** Number of recorded operations. */
+        int nodes();
+
+        @Override
+        void close();
+    }
 }

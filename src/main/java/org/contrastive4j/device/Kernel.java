@@ -1,6 +1,8 @@
 package org.contrastive4j.device;
 
 import java.util.List;
+import org.contrastive4j.device.DeviceException.KernelException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 
 /** One entry of a module, ready to launch. */
 public interface Kernel {

@@ -1,5 +1,7 @@
 package org.contrastive4j.device;
 
+import org.contrastive4j.device.DeviceException.LaunchException;
+
 /**
  * Grid, block and dynamic shared bytes of a launch.
  *

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;

@@ -112,8 +112,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
      *
      * @param batch of the sizes to plan for
      * @return the plan
-     * @throws org.contrastive4j.memory.OutOfBudgetException when even the smallest chunk does not fit the budget; no
-     *     state was changed
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when even the smallest chunk does not fit the
+     *     budget; no state was changed
      * @throws ShapeException when a chunk size does not fit the batch
      */
     public ChunkPlan plan(B batch) {

@@ -1,7 +1,7 @@
 package org.contrastive4j.kernels;
 
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.ops.ShapeException;
 import org.jspecify.annotations.Nullable;
 

@@ -15,6 +15,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Binary cross-entropy of every pair, a classification of its own: (sum of ln(1 + e^-S_ij) over positives + w sum of
@@ -44,14 +45,14 @@ final class BinaryLoss extends ContrastiveLoss {
 
     private final Weighting weighting;
     private final double weight;
-    private final NegativesWarmup.Controller controller;
+    private final NegativesWarmup.@Nullable Controller controller;
     private int columns = Integer.MAX_VALUE; // of the last batch: there are no more negatives than this less one
 
     BinaryLoss(
             Ops ops,
             Weighting weighting,
             double weight,
-            NegativesWarmup warmup,
+            @Nullable NegativesWarmup warmup,
             PairPolicy policy,
             double initialBias) {
         super(
@@ -137,9 +138,11 @@ final class BinaryLoss extends ContrastiveLoss {
             super.restore(state);
             return;
         }
-        LossOptionException.require(
-                state.keySet().equals(state().keySet()),
-                "state has " + state.keySet() + ", expected " + state().keySet());
-        controller.restore(state.get(NEGATIVES_KEY), state.get(ACCURACY_KEY));
+        Double negatives = state.get(NEGATIVES_KEY);
+        Double accuracy = state.get(ACCURACY_KEY);
+        if (negatives == null || accuracy == null || state.size() != 2) {
+            throw new LossOptionException("state has " + state.keySet() + ", expected " + state().keySet());
+        }
+        controller.restore(negatives, accuracy);
     }
 }

@@ -9,6 +9,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with
@@ -79,8 +80,8 @@ public final class DistilledContrast implements AutoCloseable {
             Tensor teacherOfU,
             Tensor teacherOfV,
             double alpha,
-            Tensor du,
-            Tensor dv,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
             double gradientScale) {
         LossOptionException.require(
                 alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
@@ -106,7 +107,7 @@ public final class DistilledContrast implements AutoCloseable {
             loss.requireFinite(hard.loss());
             double softening = alpha == 0
                     ? 0
-                    : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, gradients, alpha * gradientScale);
+                    : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, du, dv, dLogScale, alpha * gradientScale);
             x.backward(du);
             y.backward(dv);
             loss.accumulate(dLogScale, null);
@@ -117,7 +118,14 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** (sum_i S_ii - sum_ij M_ij S_ij) / n; its gradients, times a weight, are added. */
     private double soften(
-            Tensor x, Tensor y, Tensor teacherOfU, Tensor teacherOfV, PairwiseOps.Gradients gradients, double weight) {
+            Tensor x,
+            Tensor y,
+            Tensor teacherOfU,
+            Tensor teacherOfV,
+            @Nullable Tensor dx,
+            @Nullable Tensor dy,
+            Tensor dLogScale,
+            double weight) {
         double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
                 UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
@@ -127,18 +135,18 @@ public final class DistilledContrast implements AutoCloseable {
             SoftTargets targets = SimilarityTargets.symmetric(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
-            add(weight * slope, y, expected, gradients.dx());
-            if (gradients.dy() != null) {
+            add(weight * slope, y, expected, dx);
+            if (dy != null) {
                 targets.applyTransposed(ops, x, expected);
-                add(weight * slope, x, expected, gradients.dy());
+                add(weight * slope, x, expected, dy);
             }
-            gradients.dLogScale().set(gradients.dLogScale().toDoubles()[0] + weight * value);
+            dLogScale.set(dLogScale.toDoubles()[0] + weight * value);
             return value;
         }
     }
 
     /** gradient += factor (own - expected). */
-    private void add(double factor, Tensor own, Tensor expected, Tensor gradient) {
+    private void add(double factor, Tensor own, Tensor expected, @Nullable Tensor gradient) {
         if (gradient != null) {
             ops.pointwise().axpy(factor, own, gradient);
             ops.pointwise().axpy(-factor, expected, gradient);

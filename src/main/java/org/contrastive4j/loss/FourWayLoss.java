@@ -65,7 +65,8 @@ final class FourWayLoss extends ContrastiveLoss {
         Pairing.Guide guide = pairing.guide();
         try (Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
-            Pairs pairs = new Pairs(z, z, scale(), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
+            Pairs pairs = new Pairs(
+                    z, z, scale(), pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
             PairField field = new WholeField(ops.pairTiles(), pairs, 0);
             Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
             requireFinite(evaluation.loss());

@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.autograd.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
@@ -81,10 +82,12 @@ public final class LossFunction extends Function {
     @Override
     protected void backward(Backward b) {
         double seed = b.outputGradient(0).toDoubles()[0];
-        for (int k = 0; k < gradients.length; k++) {
-            if (gradients[k] != null) {
-                b.ops().pointwise().scale(seed, gradients[k], gradients[k]);
-                b.accumulate(k, gradients[k]);
+        @Nullable Tensor[] recorded = Objects.requireNonNull(gradients, "backward without a recorded forward pass");
+        for (int k = 0; k < recorded.length; k++) {
+            Tensor gradient = recorded[k];
+            if (gradient != null) {
+                b.ops().pointwise().scale(seed, gradient, gradient);
+                b.accumulate(k, gradient);
             }
         }
     }

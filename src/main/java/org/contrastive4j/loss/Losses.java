@@ -239,8 +239,9 @@ public final class Losses {
      * @return names
      */
     public static Set<String> names() {
-        return BY_NAME.keySet().stream()
-                .filter(name -> BY_NAME.get(name).make != null)
+        return BY_NAME.entrySet().stream()
+                .filter(entry -> entry.getValue().make != null)
+                .map(Map.Entry::getKey)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
@@ -271,8 +272,9 @@ public final class Losses {
      * @return names, in display order
      */
     public static List<String> having(LossOption option) {
-        return BY_NAME.keySet().stream()
-                .filter(name -> takes(BY_NAME.get(name), option))
+        return BY_NAME.entrySet().stream()
+                .filter(entry -> takes(entry.getValue(), option))
+                .map(Map.Entry::getKey)
                 .toList();
     }
 

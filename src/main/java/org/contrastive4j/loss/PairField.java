@@ -5,6 +5,7 @@ import java.util.List;
 import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Pairing;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All pairs of one batch as a {@link ContrastiveLoss} evaluates them: which are positive, negative or ignored, and
@@ -12,7 +13,7 @@ import org.contrastive4j.ops.Pairing;
  */
 public abstract class PairField {
     private final double bias;
-    private PairStatistics statistics;
+    private @Nullable PairStatistics statistics;
 
     /** @param bias added to every logit by the loss, not by the reductions */
     PairField(double bias) {
@@ -60,7 +61,7 @@ public abstract class PairField {
     /** Statistics of the first pass, which runs now if there was none. */
     final PairStatistics statistics() {
         if (statistics == null) {
-            reduce(List.of());
+            statistics = new PairStatistics(run(PairStatistics.REDUCTIONS));
         }
         return statistics;
     }

@@ -49,11 +49,16 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
             requireCount("targets", targets.length, n);
             pairing = Pairing.of(m, targets);
         }
-        if (labels.rowIds() != null) {
-            pairing =
-                    pairing.withIds(labels.rowIds().toInts(), labels.columnIds().toInts(), sameId);
+        Tensor rowIds = labels.rowIds();
+        Tensor columnIds = labels.columnIds();
+        if (rowIds != null && columnIds != null) {
+            pairing = pairing.withIds(rowIds.toInts(), columnIds.toInts(), sameId);
         }
-        return labels.guideRows() == null ? pairing : guided(pairing, labels, limitRows, limitColumns);
+        Tensor guideRows = labels.guideRows();
+        Tensor guideColumns = labels.guideColumns();
+        return guideRows == null || guideColumns == null
+                ? pairing
+                : guided(pairing, guideRows, guideColumns, limitRows, limitColumns);
     }
 
     private static void requireCount(String what, int actual, int expected) {
@@ -62,9 +67,7 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
         }
     }
 
-    private Pairing guided(Pairing pairing, PairLabels labels, boolean limitRows, boolean limitColumns) {
-        Tensor rows = labels.guideRows();
-        Tensor columns = labels.guideColumns();
+    private Pairing guided(Pairing pairing, Tensor rows, Tensor columns, boolean limitRows, boolean limitColumns) {
         if (rows.shape().rank() != 2
                 || columns.shape().rank() != 2
                 || rows.dim(1) != columns.dim(1)

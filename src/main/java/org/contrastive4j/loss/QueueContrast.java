@@ -13,6 +13,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Queries against the keys of their batch and of a queue of past ones, both ways: (CE(u; [v'; queue of v']) + CE(v;
@@ -254,7 +255,7 @@ public final class QueueContrast implements AutoCloseable {
             Pairing pairing,
             double alpha,
             PairwiseOps.Result hard,
-            Tensor gradient,
+            @Nullable Tensor gradient,
             Tensor dLogScale,
             double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
@@ -263,7 +264,7 @@ public final class QueueContrast implements AutoCloseable {
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
             double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
                     .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
-            if (gradient != null) {
+            if (gradient != null && part != null) {
                 ops.pointwise().axpy(1, part, gradient);
             }
             return new PairwiseOps.Result(

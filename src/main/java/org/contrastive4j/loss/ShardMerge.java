@@ -15,14 +15,12 @@ final class ShardMerge {
         this.kind = kind;
         values = new double[size];
         boolean max = kind == Kind.MAX || kind == Kind.MAX_BELOW;
-        counts = max ? new int[size] : null;
-        at = max ? new int[size] : null;
+        counts = new int[max ? size : 0];
+        at = new int[max ? size : 0];
         if (kind != Kind.SUM) {
             Arrays.fill(values, Double.NEGATIVE_INFINITY);
         }
-        if (max) {
-            Arrays.fill(at, -1);
-        }
+        Arrays.fill(at, -1);
     }
 
     /**

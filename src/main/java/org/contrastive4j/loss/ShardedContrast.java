@@ -16,6 +16,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Any {@link ContrastiveLoss} over rows and columns that lie in the shards of W workers: value and gradients are those
@@ -128,7 +129,7 @@ public final class ShardedContrast {
     private final class Field extends PairField implements AutoCloseable {
         private final Pairing pairing;
         private final int[] columns;
-        private final Tensor gathered;
+        private final @Nullable Tensor gathered;
         private final List<Block> blocks = new ArrayList<>();
 
         Field(List<UnitRows> x, List<UnitRows> y, int[] rows, int[] columns, Pairing pairing, double bias) {
@@ -191,7 +192,12 @@ public final class ShardedContrast {
         }
 
         void gradient(
-                List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias, double scale) {
+                List<Term> terms,
+                List<Tensor> dx,
+                List<Tensor> dy,
+                Tensor dLogScale,
+                @Nullable Tensor dBias,
+                double scale) {
             dx.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             dy.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             for (Block block : blocks) {
@@ -244,11 +250,11 @@ public final class ShardedContrast {
         return new Shift(of.sign(), rows(of.rows(), block), columns(of.columns(), block));
     }
 
-    private static double[] rows(double[] values, Block block) {
+    private static double @Nullable [] rows(double @Nullable [] values, Block block) {
         return values == null ? null : Arrays.copyOfRange(values, block.rowFrom, block.rowTo);
     }
 
-    private static double[] columns(double[] values, Block block) {
+    private static double @Nullable [] columns(double @Nullable [] values, Block block) {
         return values == null ? null : Arrays.copyOfRange(values, block.columnFrom, block.columnTo);
     }
 }

@@ -43,7 +43,7 @@ final class SinkhornSide {
     private final Start start;
     private final double[] share;
     private final double[] rowShare;
-    private double @Nullable [] columnShare; // weight of the positives of each column; null before the first pass
+    private double[] columnShare = {}; // weight of the positives of each column; empty before the first pass
 
     SinkhornSide(PairField field, Start start) {
         this(field, false, start);
@@ -118,11 +118,12 @@ final class SinkhornSide {
     /** Returns g for given row potentials f; the first call also computes {@link #columnShare} in the same pass. */
     private double[] columnPotentials(double[] f) {
         List<Reduction> reductions = new ArrayList<>(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(f))));
-        if (columnShare == null) {
+        boolean first = columnShare.length == 0;
+        if (first) {
             reductions.add(Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share));
         }
         List<Reduced> reduced = reduce(reductions);
-        columnShare = columnShare == null ? reduced.get(1).values() : columnShare;
+        columnShare = first ? reduced.get(1).values() : columnShare;
         return potentials(columnSum, reduced.get(0).values());
     }
 

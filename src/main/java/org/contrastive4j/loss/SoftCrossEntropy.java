@@ -12,6 +12,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mean cross-entropy of soft targets along one axis: (1 / n) sum_i [ lse_j S_ij - sum_j q_ij S_ij ], over pairs
@@ -69,7 +70,7 @@ final class SoftCrossEntropy {
     }
 
     /** Value; adds the targets' part of the gradients, times a weight, to those that are not null. */
-    double finish(double[] logSums, PairwiseOps.Gradients gradients, double weight) {
+    double finish(double[] logSums, PairwiseOps.@Nullable Gradients gradients, double weight) {
         double loss = Arrays.stream(logSums).sum() / size;
         try (Tensor expected = ops.allocateParameter(own().shape())) {
             targets.apply(ops, other(), expected);
@@ -79,9 +80,9 @@ final class SoftCrossEntropy {
                 boolean rows = axis == Axis.ROWS;
                 add(factor, expected, rows ? gradients.dx() : gradients.dy());
                 addTransposed(factor, rows ? gradients.dy() : gradients.dx());
-                if (gradients.dLogScale() != null) {
-                    double before = gradients.dLogScale().toDoubles()[0];
-                    gradients.dLogScale().set(before - weight * similarity);
+                Tensor dLogScale = gradients.dLogScale();
+                if (dLogScale != null) {
+                    dLogScale.set(dLogScale.toDoubles()[0] - weight * similarity);
                 }
             }
             return loss - similarity;
@@ -89,7 +90,7 @@ final class SoftCrossEntropy {
     }
 
     /** The loss of one axis alone, its gradients written. */
-    double alone(PairwiseOps.Gradients gradients, double weight) {
+    double alone(PairwiseOps.@Nullable Gradients gradients, double weight) {
         double[] logSums =
                 ops.pairTiles().reduce(pairs, List.of(wanted())).get().get(0).values();
         if (gradients != null) {
@@ -98,13 +99,13 @@ final class SoftCrossEntropy {
         return finish(logSums, gradients, weight);
     }
 
-    private void add(double factor, Tensor product, Tensor gradient) {
+    private void add(double factor, Tensor product, @Nullable Tensor gradient) {
         if (gradient != null) {
             ops.pointwise().axpy(factor, product, gradient);
         }
     }
 
-    private void addTransposed(double factor, Tensor gradient) {
+    private void addTransposed(double factor, @Nullable Tensor gradient) {
         if (gradient != null) {
             try (Tensor product = ops.allocateParameter(gradient.shape())) {
                 targets.applyTransposed(ops, own(), product);

@@ -15,6 +15,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * InfoNCE against soft targets, of raw representations: with S_ij = e^t &lt;x_i, y_j&gt;, the mean over rows of lse_j
@@ -55,7 +56,7 @@ public final class SoftTargetContrast implements AutoCloseable {
     }
 
     /** Value and statistics alone. */
-    public Deferred<PairwiseOps.Result> value(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns) {
+    public Deferred<PairwiseOps.Result> value(Tensor u, Tensor v, SoftTargets ofRows, @Nullable SoftTargets ofColumns) {
         return compute(u, v, ofRows, ofColumns, null, 1);
     }
 
@@ -72,7 +73,13 @@ public final class SoftTargetContrast implements AutoCloseable {
      * @throws ShapeException when sizes do not fit
      */
     public Deferred<PairwiseOps.Result> valueAndGradient(
-            Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns, Tensor du, Tensor dv, double gradientScale) {
+            Tensor u,
+            Tensor v,
+            SoftTargets ofRows,
+            @Nullable SoftTargets ofColumns,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
+            double gradientScale) {
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             Deferred<PairwiseOps.Result> result =
                     compute(u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
@@ -85,8 +92,8 @@ public final class SoftTargetContrast implements AutoCloseable {
             Tensor u,
             Tensor v,
             SoftTargets ofRows,
-            SoftTargets ofColumns,
-            PairwiseOps.Gradients gradients,
+            @Nullable SoftTargets ofColumns,
+            PairwiseOps.@Nullable Gradients gradients,
             double gradientScale) {
         ContrastiveLoss.requireMatrices(u, v);
         int n = u.dim(0);

@@ -125,9 +125,9 @@ final class TripletLoss extends ContrastiveLoss {
 
     /** Positives' logits and weights along one axis. */
     private record Side(Axis axis, double[] positive, double[] weight) {
-        Term term(PairFunction function, Of of, double[] shift, double[] weights) {
+        Term term(PairFunction function, Of of, Shift shift, double[] weights) {
             boolean rows = axis == Axis.ROWS;
-            return new Term(function, of, along(shift), rows ? weights : null, rows ? null : weights);
+            return new Term(function, of, shift, rows ? weights : null, rows ? null : weights);
         }
 
         Shift along(double[] shift) {
@@ -200,8 +200,9 @@ final class TripletLoss extends ContrastiveLoss {
                     loss += side.weight[i] * hinges[i];
                     active += side.weight[i] * steps[i];
                 }
-                terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
-                terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -side.weight[i] * steps[i])));
+                terms.add(side.term(PairFunction.STEP, NEGATIVES, side.along(shifts.get(k)), side.weight));
+                terms.add(
+                        side.term(PairFunction.ONE, POSITIVES, Shift.NONE, side.each(i -> -side.weight[i] * steps[i])));
             }
         }
 
@@ -212,9 +213,9 @@ final class TripletLoss extends ContrastiveLoss {
             terms.add(side.term(
                     PairFunction.EQUAL,
                     NEGATIVES,
-                    side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
+                    side.along(side.each(i -> ties[i] == 0 ? 0 : -chosen[i])),
                     side.each(i -> pulls[i] == 0 ? 0 : pulls[i] / ties[i])));
-            terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -pulls[i])));
+            terms.add(side.term(PairFunction.ONE, POSITIVES, Shift.NONE, side.each(i -> -pulls[i])));
             for (int i = 0; i < hinges.length; i++) {
                 loss += side.weight[i] * hinges[i];
                 active += pulls[i];

@@ -3,6 +3,7 @@ package org.contrastive4j.loss;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** L2-normalised copies of raw representations, and the gradient through that normalisation. */
 final class UnitRows implements AutoCloseable {
@@ -49,7 +50,7 @@ final class UnitRows implements AutoCloseable {
     }
 
     /** Turns a gradient by the unit rows into one by the raw rows, in place; does nothing for null. */
-    void backward(Tensor gradient) {
+    void backward(@Nullable Tensor gradient) {
         if (gradient != null) {
             ops.norm().l2NormalizeBackward(unit, inverseNorm, gradient, gradient);
         }

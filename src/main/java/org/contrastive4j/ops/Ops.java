@@ -298,7 +298,7 @@ public abstract class Ops implements AutoCloseable {
      * @param arena memory of this backend in which the tensors of the work lie, and which nothing else uses while the
      *     graph runs; null when the work allocates none
      * @return the graph; the caller closes it
-     * @throws org.contrastive4j.memory.OutOfBudgetException when the arena is too small; nothing was done
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when the arena is too small; nothing was done
      * @throws UnsupportedOperationException on a backend without a queue
      */
     public CapturedGraph capture(Runnable work, @Nullable Storage arena) {
@@ -313,5 +313,25 @@ public abstract class Ops implements AutoCloseable {
     @Override
     public void close() {
         memory().close();
+    }
+
+    /**
+     * Operations captured as a CUDA graph. Each launch runs them on the same tensors, with the values these have then,
+     * and with the same scalar arguments. The tensors must stay open.
+     */
+    public interface CapturedGraph extends AutoCloseable {
+        /** Launches the graph in stream order; does not synchronise. */
+        void run();
+
+        /**
+         * Returns the size of the graph.
+         *
+         * @return number of nodes: kernels, copies and fills
+         */
+        int operations();
+
+        /** Frees the graph. */
+        @Override
+        void close();
     }
 }

@@ -107,11 +107,23 @@ public abstract class PairTileOps {
      * The result of a reduction.
      *
      * @param values one per row or column
-     * @param counts of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
-     * @param at the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or
+     * @param counts number of pairs that have the largest z, one per row or column; empty unless the kind is MAX or
      *     MAX_BELOW
+     * @param at the first column with the largest z (the first row when reducing columns), -1 for none; empty unless
+     *     the kind is MAX or MAX_BELOW
      */
-    public record Reduced(double[] values, int @Nullable [] counts, int @Nullable [] at) {}
+    public record Reduced(double[] values, int[] counts, int[] at) {
+        private static final int[] NONE = {};
+
+        /**
+         * The result of a SUM or LOG_SUM_EXP.
+         *
+         * @param values one per row or column
+         */
+        public Reduced(double[] values) {
+            this(values, NONE, NONE);
+        }
+    }
 
     /** Adds rowWeight_i columnWeight_j f(z_ij) to G_ij; null weights are ones. */
     public record Term(

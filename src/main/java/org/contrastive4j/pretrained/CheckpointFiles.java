@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
@@ -96,7 +97,7 @@ final class CheckpointFiles implements AutoCloseable {
                         + " save the model in that format (save_pretrained does)");
             }
         } catch (IOException e) {
-            return new PretrainedException("cannot list " + folder + ": " + e.getMessage(), e);
+            return new PretrainedException("cannot list " + folder + ": " + FileErrors.reason(e), e);
         }
         return new PretrainedException(folder + " has no weights: expected one of "
                 + Stream.concat(HUGGING_FACE_WEIGHTS.stream(), OPEN_CLIP_WEIGHTS.stream())

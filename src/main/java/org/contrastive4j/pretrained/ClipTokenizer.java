@@ -16,6 +16,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
+import org.contrastive4j.internal.files.FileErrors;
 
 /**
  * The byte-pair encoding of CLIP: cleaned, lower-case text in pieces of letters, single digits and other signs, each
@@ -98,7 +99,7 @@ final class ClipTokenizer implements TextTokenizer {
             throw new PretrainedException(path + " has no tokenizer: expected vocab.json with merges.txt,"
                     + " tokenizer.json, or bpe_simple_vocab_16e6.txt");
         } catch (IOException e) {
-            throw new PretrainedException("cannot read the tokenizer in " + path + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot read the tokenizer in " + path + ": " + FileErrors.reason(e), e);
         }
     }
 

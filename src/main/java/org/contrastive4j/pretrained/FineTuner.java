@@ -117,7 +117,7 @@ public final class FineTuner implements AutoCloseable {
      *
      * @param batch pictures and captions of one step
      * @return a table of bytes
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when not even the smallest chunk fits
      */
     public ChunkPlan plan(Batch batch) {
         try (TrainBatch sent = new TrainBatch(ops, batch, settings.seed(), step)) {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import org.contrastive4j.internal.files.FileErrors;
 
 /** A {@code tokenizer.json} run by the Hugging Face tokenizers that DJL packs; needs that optional dependency. */
 final class HuggingFaceTextTokenizer implements TextTokenizer {
@@ -22,7 +23,7 @@ final class HuggingFaceTextTokenizer implements TextTokenizer {
             return new HuggingFaceTextTokenizer(
                     HuggingFaceTokenizer.newInstance(file, Map.of("padding", "false", "truncation", "false")), size);
         } catch (IOException | RuntimeException e) {
-            throw new PretrainedException("cannot read the tokenizer " + file + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot read the tokenizer " + file + ": " + FileErrors.reason(e), e);
         } catch (NoClassDefFoundError absent) {
             throw new PretrainedException(
                     "a tokenizer.json of SigLIP needs ai.djl.huggingface:tokenizers on the class path; add it", absent);

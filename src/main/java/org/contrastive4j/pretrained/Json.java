@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Path;
+import org.contrastive4j.internal.files.FileErrors;
 
 /** JSON files of a checkpoint, with errors that name file and field. */
 final class Json {
@@ -29,7 +30,7 @@ final class Json {
             }
             return new Json(file, "", node);
         } catch (IOException e) {
-            throw new PretrainedException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

@@ -15,6 +15,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
@@ -228,7 +229,7 @@ public final class LoraAdapter {
                     Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(json));
             AdapterFile.write(folder.resolve(WEIGHTS), tensors);
         } catch (IOException e) {
-            throw new PretrainedException("cannot write the adapter to " + folder + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot write the adapter to " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -19,7 +19,9 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -174,8 +176,9 @@ public final class PretrainedModel implements AutoCloseable {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
         ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
         ops.pointwise().copy(logitScale, loss.logScale().value());
-        if (!clip) {
-            ops.pointwise().copy(logitBias, loss.bias().value());
+        Parameter bias = loss.bias();
+        if (bias != null) {
+            ops.pointwise().copy(logitBias, bias.value());
         }
         return loss;
     }
@@ -326,11 +329,16 @@ public final class PretrainedModel implements AutoCloseable {
      * Takes over the scale and bias of a loss, for {@link #save}.
      *
      * @param loss whose scale and bias are taken
+     * @throws LossOptionException when this family has a bias and the loss has none
      */
     public void adoptScale(ContrastiveLoss loss) {
         ops.pointwise().copy(loss.logScale().value(), logitScale);
         if (config.family() == PretrainedConfig.Family.SIGLIP) {
-            ops.pointwise().copy(loss.bias().value(), logitBias);
+            Parameter bias = loss.bias();
+            if (bias == null) {
+                throw new LossOptionException("expected a loss with a bias, as SigLIP has, got one without");
+            }
+            ops.pointwise().copy(bias.value(), logitBias);
         }
     }
 
@@ -366,7 +374,7 @@ public final class PretrainedModel implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw new PretrainedException("cannot write " + folder + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot write " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 

@@ -60,4 +60,16 @@ public enum Precision {
     public String toString() {
         return name().toLowerCase(Locale.ROOT);
     }
+
+    /** Signals that a backend does not compute in the requested precision; the message lists those it supports. */
+    public static final class UnsupportedPrecisionException extends IllegalArgumentException {
+        /**
+         * Creates the exception.
+         *
+         * @param message names the backend and the supported precisions
+         */
+        public UnsupportedPrecisionException(String message) {
+            super(message);
+        }
+    }
 }

@@ -39,7 +39,7 @@ public final class Tensor implements AutoCloseable {
      * @param dtype type of the elements
      * @param shape sizes
      * @return the tensor, which owns its storage
-     * @throws org.contrastive4j.memory.OutOfBudgetException if the memory has no room for it
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException if the memory has no room for it
      */
     public static Tensor allocate(Memory memory, DType dtype, Shape shape) {
         return new Tensor(

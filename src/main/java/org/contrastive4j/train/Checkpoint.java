@@ -26,6 +26,7 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -107,7 +108,7 @@ public final class Checkpoint {
         } catch (IOException e) {
             putBack(target, e);
             throw new CheckpointException(
-                    "cannot save " + target + ": " + e
+                    "cannot save " + target + ": " + FileErrors.reason(e)
                             + "; earlier checkpoints are kept; free disk space and continue with --resume",
                     e);
         }
@@ -119,7 +120,8 @@ public final class Checkpoint {
             }
             return target;
         } catch (IOException e) {
-            throw new CheckpointException("saved " + target + ", but cannot remove older checkpoints: " + e, e);
+            throw new CheckpointException(
+                    "saved " + target + ", but cannot remove older checkpoints: " + FileErrors.reason(e), e);
         }
     }
 
@@ -201,7 +203,8 @@ public final class Checkpoint {
                 discard(checkpoint);
             }
         } catch (IOException e) {
-            throw new CheckpointException("cannot remove the checkpoints in " + folder + ": " + e, e);
+            throw new CheckpointException(
+                    "cannot remove the checkpoints in " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -264,7 +267,7 @@ public final class Checkpoint {
                     .sorted(OLDEST_FIRST)
                     .toList();
         } catch (IOException e) {
-            throw new CheckpointException("cannot list " + folder + ": " + e, e);
+            throw new CheckpointException("cannot list " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -322,7 +325,7 @@ public final class Checkpoint {
         } catch (NoSuchFileException e) {
             throw new CheckpointException(file + " is missing", e);
         } catch (IOException e) {
-            throw new CheckpointException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new CheckpointException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

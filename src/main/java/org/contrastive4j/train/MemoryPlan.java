@@ -1,7 +1,9 @@
 package org.contrastive4j.train;
 
 import java.util.Locale;
+import java.util.stream.Stream;
 import org.contrastive4j.gradcache.ChunkPlan;
+import org.contrastive4j.tensor.Tensor;
 
 /**
  * Bytes of each stage of a training step, computed before the first step.
@@ -16,7 +18,7 @@ import org.contrastive4j.gradcache.ChunkPlan;
  * @param measurement bytes for measuring cosines after a captured step, in addition to its arena
  * @param step stages of the step itself; its base includes everything above that is live when the step begins
  */
-public record MemoryPlan(
+record MemoryPlan(
         long parameters,
         long gradients,
         long optimizer,
@@ -33,6 +35,11 @@ public record MemoryPlan(
      */
     public long peak() {
         return step.peak() + fragmentation + measurement;
+    }
+
+    /** Returns the sum of the bytes of some tensors. */
+    static long bytes(Stream<Tensor> tensors) {
+        return tensors.mapToLong(Tensor::bytes).sum();
     }
 
     /** Returns a table with one line for each stage. */

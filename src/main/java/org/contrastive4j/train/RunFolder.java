@@ -18,6 +18,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -87,7 +88,7 @@ public final class RunFolder implements AutoCloseable {
             }
             return new RunFolder(path, disk, channel, lock);
         } catch (IOException e) {
-            throw new RunFolderException("cannot use " + path + " as run folder: " + reason(e), e);
+            throw new RunFolderException("cannot use " + path + " as run folder: " + FileErrors.reason(e), e);
         }
     }
 
@@ -97,13 +98,6 @@ public final class RunFolder implements AutoCloseable {
         } catch (OverlappingFileLockException e) { // this process holds the lock
             return null;
         }
-    }
-
-    /**
-     * Returns the name and message of an exception: some, such as AccessDeniedException, have the reason in the name.
-     */
-    private static String reason(IOException e) {
-        return e.getClass().getSimpleName() + ": " + e.getMessage();
     }
 
     /**
@@ -161,7 +155,8 @@ public final class RunFolder implements AutoCloseable {
 
     private static RunFolderException cannotWrite(Path file, IOException e) {
         return new RunFolderException(
-                "cannot write " + file + ": " + reason(e) + "; free disk space and continue with --resume", e);
+                "cannot write " + file + ": " + FileErrors.reason(e) + "; free disk space and continue with --resume",
+                e);
     }
 
     /**
@@ -185,7 +180,7 @@ public final class RunFolder implements AutoCloseable {
         try {
             text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
         } catch (IOException e) {
-            throw new RunFolderException("cannot read " + file + ": " + reason(e), e);
+            throw new RunFolderException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
         for (String line : (Iterable<String>) text.lines()::iterator) {
             try {
@@ -283,7 +278,7 @@ public final class RunFolder implements AutoCloseable {
                 disk.remove(file);
             }
         } catch (IOException e) {
-            throw new RunFolderException("cannot remove old files of " + path + ": " + reason(e), e);
+            throw new RunFolderException("cannot remove old files of " + path + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -296,7 +291,7 @@ public final class RunFolder implements AutoCloseable {
             }
             channel.close();
         } catch (IOException e) {
-            throw new RunFolderException("cannot unlock " + path + ": " + reason(e), e);
+            throw new RunFolderException("cannot unlock " + path + ": " + FileErrors.reason(e), e);
         }
     }
 }

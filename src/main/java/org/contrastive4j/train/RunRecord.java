@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 
 /**
  * The contents of a run folder.
@@ -72,7 +73,7 @@ record RunRecord(
         }
     }
 
-    private static Map<String, Object> json(Path file) {
+    static Map<String, Object> json(Path file) {
         byte[] bytes = bytes(file);
         try {
             return bytes.length == 0 ? Map.of() : RunFolder.JSON.readValue(bytes, new TypeReference<>() {});
@@ -82,11 +83,11 @@ record RunRecord(
     }
 
     /** Returns the bytes of a file; empty if it does not exist. */
-    private static byte[] bytes(Path file) {
+    static byte[] bytes(Path file) {
         try {
             return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
         } catch (IOException e) {
-            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e, e);
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

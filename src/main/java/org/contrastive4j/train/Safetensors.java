@@ -23,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -35,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  * <p>A file is checked completely before a tensor is written. Memory: one block of 1 MiB. Source: the format
  * description of the safetensors project.
  */
-public final class Safetensors implements AutoCloseable {
+final class Safetensors implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final ObjectMapper STRICT = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -142,7 +143,7 @@ public final class Safetensors implements AutoCloseable {
             return new Safetensors(file, channel, begin, entries(file, header, channel.size() - begin));
         } catch (IOException e) {
             close(channel, e);
-            throw new CheckpointException("cannot read " + file + ": " + e, e);
+            throw new CheckpointException("cannot read " + file + ": " + FileErrors.reason(e), e);
         } catch (RuntimeException refused) {
             close(channel, refused);
             throw refused;
@@ -284,7 +285,7 @@ public final class Safetensors implements AutoCloseable {
                 load(dataBegin + entry.begin(), Objects.requireNonNull(into.get(entry.name())));
             }
         } catch (IOException e) {
-            throw new CheckpointException("cannot read " + file + ": " + e, e);
+            throw new CheckpointException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -312,7 +313,7 @@ public final class Safetensors implements AutoCloseable {
         try {
             channel.close();
         } catch (IOException e) {
-            throw new CheckpointException("cannot close " + file + ": " + e, e);
+            throw new CheckpointException("cannot close " + file + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -47,7 +47,7 @@ public final class Search implements AutoCloseable {
      *
      * @param text to search for
      * @param k number of matches
-     * @return at most k matches with distinct pictures, best first
+     * @return at most k matches with distinct readable pictures, best first
      */
     public List<Match> find(String text, int k) {
         try (Tensor query = embedder.texts(List.of(text));
@@ -55,8 +55,13 @@ public final class Search implements AutoCloseable {
             ops.matrix().gemm(false, true, 1, query, pictures, 0, scores);
             double[] values = scores.toDoubles();
             List<Match> matches = new ArrayList<>();
+            for (int at = 0; at < values.length; at++) { // unreadable pictures were embedded as grey ones
+                values[at] = data.isUnreadable(samples.get(at)) ? Double.NEGATIVE_INFINITY : values[at];
+            }
             for (int at : Retrieval.top(values, k)) {
-                matches.add(new Match(samples.get(at), values[at]));
+                if (values[at] > Double.NEGATIVE_INFINITY) {
+                    matches.add(new Match(samples.get(at), values[at]));
+                }
             }
             return matches;
         }

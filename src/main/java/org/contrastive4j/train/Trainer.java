@@ -8,7 +8,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
@@ -248,7 +247,7 @@ public final class Trainer implements AutoCloseable {
      * made once, so all batches and resumed runs use the same chunks.
      *
      * @return the plan
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits the budget
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when not even the smallest chunk fits the budget
      */
     public ChunkPlan plan() {
         try (TrainBatch largest = feed().largest()) {
@@ -257,15 +256,15 @@ public final class Trainer implements AutoCloseable {
     }
 
     /** {@return the bytes that steps need, by purpose} */
-    public MemoryPlan memoryPlan() {
+    MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             ChunkPlan stages = steps.plan(largest);
             return new MemoryPlan(
-                    sum(parameters().stream().map(Parameter::value)),
-                    sum(parameters().stream()
+                    MemoryPlan.bytes(parameters().stream().map(Parameter::value)),
+                    MemoryPlan.bytes(parameters().stream()
                             .filter(parameter -> !parameter.isFrozen())
                             .map(Parameter::gradient)),
-                    sum(optimizer.state().values().stream()),
+                    MemoryPlan.bytes(optimizer.state().values().stream()),
                     largest.bytes(),
                     ops.canCapture() ? 2 : 1,
                     ops.memory().keptBytes(),
@@ -275,8 +274,9 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private static long sum(Stream<Tensor> tensors) {
-        return tensors.mapToLong(Tensor::bytes).sum();
+    /** {@return a table of the bytes that steps need, by purpose, one line for each} */
+    public String memoryTable() {
+        return memoryPlan().toString();
     }
 
     private BatchPrefetch feed() {
@@ -316,8 +316,8 @@ public final class Trainer implements AutoCloseable {
      * @return measurements of the step
      * @throws TrainingStoppedException when a representation or the loss is not finite, or when a gradient is not
      *     finite and loss scaling is off or cannot lower the scale; the weights are unchanged
-     * @throws org.contrastive4j.memory.OutOfBudgetException when memory runs out; nothing has changed, and the step can
-     *     be repeated
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when memory runs out; nothing has changed, and the
+     *     step can be repeated
      */
     public Step next() {
         if (!steps.isReady()) {

@@ -28,7 +28,7 @@ final class TrainerState {
     private final JsonNode state;
     private final Path checkpoint;
 
-    private TrainerState(JsonNode state, Path checkpoint) {
+    TrainerState(JsonNode state, Path checkpoint) {
         this.state = state;
         this.checkpoint = checkpoint;
     }
@@ -147,16 +147,22 @@ final class TrainerState {
      *
      * @param fingerprint of the data set
      * @param path of the data set
-     * @throws CheckpointException when the list of pairs was changed
+     * @throws CheckpointException when the list of pairs, or the contents of pictures, were changed
      */
     void requireData(String fingerprint, Path path) {
         String trained = state.path(FINGERPRINT).asText(fingerprint); // older checkpoints have none
-        if (!trained.equals(fingerprint)) {
-            throw new CheckpointException("the pairs at " + path
-                    + " are not the pairs of the run: the list of pairs was changed; compared are captions and names"
-                    + " of pictures, not the contents of pictures; of shards, names, sizes and both ends"
-                    + " (fingerprint " + fingerprint + ", in the run " + trained
-                    + "); restore the list, name the data of the run with --data, or start a new run");
+        String[] now = fingerprint.split(":", 2);
+        String[] before = trained.split(":", 2); // those of older checkpoints have one part
+        boolean sameList = now[0].equals(before[0]);
+        if (sameList && (now.length < 2 || before.length < 2 || now[1].equals(before[1]))) {
+            return;
         }
+        throw new CheckpointException("the pairs at " + path + " are not the pairs of the run: "
+                + (sameList
+                        ? "the list of pairs is the same, but the contents of pictures were changed; restore the"
+                                + " pictures"
+                        : "the list of pairs was changed; restore the list")
+                + ", name the data of the run with --data, or start a new run (fingerprint " + fingerprint
+                + ", in the run " + trained + ")");
     }
 }

@@ -1,9 +1,13 @@
 package org.contrastive4j.train;
 
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import org.contrastive4j.data.LeftOut;
 import org.contrastive4j.ops.Ops;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -80,6 +84,7 @@ public final class TrainingRun {
     private final long start = System.nanoTime();
     private long nextReport = start;
     private boolean reportFailed;
+    private int leftOutWritten = -1;
 
     private TrainingRun(
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
@@ -107,8 +112,21 @@ public final class TrainingRun {
     public static TrainingRun begin(
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
         folder.forgetAfter(trainer.step());
+        restoreLeftOut(folder.path(), trainer);
         folder.writeJson(RunRecord.CONFIG, trainer.config());
         return new TrainingRun(folder, ops, trainer, schedule, environment);
+    }
+
+    /** Adds what earlier sittings of the run left out. Their keys begin with the path that the data had then. */
+    private static void restoreLeftOut(Path run, Trainer trainer) {
+        String table = new String(RunRecord.bytes(run.resolve(LEFT_OUT)), StandardCharsets.UTF_8);
+        String before =
+                String.valueOf(RunRecord.json(run.resolve(RunRecord.CONFIG)).get("data"));
+        String now = trainer.config().data();
+        String moved = table.lines()
+                .map(line -> line.startsWith(before) ? now + line.substring(before.length()) : line)
+                .collect(Collectors.joining("\n"));
+        trainer.data().leftOut().restore(moved);
     }
 
     private Map<String, Object> facts() {
@@ -203,7 +221,6 @@ public final class TrainingRun {
         long peak = ops.memory().peakBytes();
         Map<String, Trainer.Recall> recalls = trainer.evaluate();
         folder.writeJson(RunRecord.SUMMARY, RunSummary.of(trainer, recalls, seconds, peak));
-        folder.writeText(LEFT_OUT, trainer.data().leftOut().table());
         List<Integer> test = trainer.splits().tests().values().stream()
                 .findFirst()
                 .orElse(trainer.splits().train());
@@ -219,8 +236,13 @@ public final class TrainingRun {
     private void report(String status, boolean running) {
         long before = System.nanoTime();
         try {
-            folder.writeJson(
-                    RunRecord.FACTS, facts()); // again, because the left-out pictures are counted during training
+            // again, because pictures are decoded, and may be left out, during training
+            folder.writeJson(RunRecord.FACTS, facts());
+            LeftOut leftOut = trainer.data().leftOut();
+            if (leftOut.total() != leftOutWritten) {
+                leftOutWritten = leftOut.total();
+                folder.writeText(LEFT_OUT, leftOut.table());
+            }
             String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
             folder.writeText(RunReport.FILE, page);
         } catch (RunFolder.RunFolderException fullDisk) {

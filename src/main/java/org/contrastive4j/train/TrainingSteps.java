@@ -10,9 +10,9 @@ import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.internal.batch.TrainBatch;
-import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
@@ -100,7 +100,8 @@ final class TrainingSteps implements AutoCloseable {
      * budget of a captured step includes the fragmentation of its arena and the measurement of cosines outside it.
      *
      * @param largest a batch of the largest layout
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing has changed
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when not even the smallest chunk fits; nothing has
+     *     changed
      */
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {

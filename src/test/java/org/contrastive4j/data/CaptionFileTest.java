@@ -2,12 +2,14 @@ package org.contrastive4j.data;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -125,7 +127,43 @@ class CaptionFileTest {
         String shifted = PairDataset.open(write("x.csv", "image,caption\na.png,two\nb.png,one\n"), false)
                 .fingerprint();
         assertFalse(one.equals(shifted));
-        assertEquals(64, one.length());
+        assertEquals(64 + 1 + 64, one.length());
+    }
+
+    @Test
+    void fingerprint_changesWithEveryPictureOfASmallDataSet_andNotWithTheirTimes() throws IOException {
+        Path file = write("x.csv", "image,caption\na.png,one\n\"s.png#xywh=0,0,1,1\",two\n");
+        Files.write(folder.resolve("a.png"), new byte[9000]);
+        Files.write(folder.resolve("s.png"), new byte[9000]);
+        String before = PairDataset.open(file, false).fingerprint();
+        for (String name : List.of("a.png", "s.png")) {
+            byte[] bytes = new byte[9000];
+            bytes[5000] = 1;
+            Files.write(folder.resolve(name), bytes);
+            assertNotEquals(before, PairDataset.open(file, false).fingerprint(), name);
+            Files.write(folder.resolve(name), new byte[9000]);
+            Files.setLastModifiedTime(folder.resolve(name), FileTime.fromMillis(0));
+            assertEquals(before, PairDataset.open(file, false).fingerprint(), name);
+        }
+    }
+
+    /** Of files after the first bytes only both ends, then only the size count. */
+    @Test
+    void fileContents_beyondItsLimits_readsEndsThenSizes() throws IOException {
+        String[] texts = new String[4];
+        for (int changed = 0; changed < texts.length; changed++) {
+            FileContents contents = new FileContents(10_000, 1);
+            for (int k = 0; k < 3; k++) {
+                byte[] bytes = new byte[9000 + k];
+                bytes[changed == k + 1 ? 4500 : 100] = 1;
+                Path file = Files.write(folder.resolve(k + ".bin"), bytes);
+                contents.add(k + ".bin", file);
+            }
+            texts[changed] = contents.text();
+        }
+        assertNotEquals(texts[0], texts[1], "whole");
+        assertNotEquals(texts[0], texts[2], "the changed byte was at an end");
+        assertEquals(texts[0], texts[3], "only the size counts");
     }
 
     @Test

@@ -10,7 +10,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -216,14 +218,14 @@ public abstract class DeviceContract<D extends PtxDevice> {
                 pinned.bytes().put(i, (byte) i);
             }
             DeviceStream stream = device.stream();
-            DeviceEvent begin = stream.record();
+            DeviceStream.Event begin = stream.record();
             stream.fill(a, (byte) 9);
             stream.upload(pinned, 4, a, 8, 16);
-            DeviceEvent written = stream.record();
+            DeviceStream.Event written = stream.record();
             other.await(written);
             other.copy(a, 0, b, 32, 32);
             other.download(b, 32, pinned, 0, 32);
-            DeviceEvent end = other.record();
+            DeviceStream.Event end = other.record();
             end.synchronize();
             assertTrue(end.isDone() && written.isDone());
             assertTrue(written.millisecondsSince(begin) >= 0);
@@ -253,7 +255,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1, 2, 3);
                 DeviceStorage y = Devices.floats(device, 0, 0, 0);
-                DeviceGraph graph = device.stream().capture(() -> {
+                DeviceStream.Graph graph = device.stream().capture(() -> {
                     device.stream().fill(y, (byte) 0);
                     saxpy.launch(device.stream(), Launch.of(1, 32), y, x, 2f, 3);
                     saxpy.launch(device.stream(), Launch.of(1, 32), y, x, 1f, 3);
@@ -274,7 +276,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     void capture_ofUnsupportedWork_isRefusedAndTheStreamStaysUsable() {
         DeviceStream stream = device.stream();
         try (DeviceStorage storage = Devices.ints(device, 1);
-                DeviceEvent outside = stream.record()) {
+                DeviceStream.Event outside = stream.record()) {
             IllegalArgumentException own = new IllegalArgumentException("of the work");
             assertSame(
                     own,
@@ -305,7 +307,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
         try (DeviceStorage x = Devices.floats(device, 1);
                 DeviceStorage y = Devices.floats(device, 0)) {
             Thread waiting = new Thread(device::synchronize);
-            try (DeviceGraph graph = device.stream().capture(() -> {
+            try (DeviceStream.Graph graph = device.stream().capture(() -> {
                 waiting.start();
                 saxpy.launch(device.stream(), Launch.of(1, 1), y, x, 1f, 1);
                 while (waiting.getState() != Thread.State.WAITING) {

@@ -20,7 +20,7 @@ import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.PairLabels;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;

@@ -2,8 +2,7 @@ package org.contrastive4j.support;
 
 import java.util.Locale;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 
 /**
@@ -14,7 +13,7 @@ public final class DeviceReport {
 
     public static void main(String[] args) {
         try (PtxDevice device = Backend.device(args[0])) {
-            DeviceFacts facts = device.facts();
+            PtxDevice.Facts facts = device.facts();
             line("name", facts.name());
             line("architecture", "sm_" + facts.architecture());
             line("multiprocessors", facts.multiprocessors());

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Named;
 

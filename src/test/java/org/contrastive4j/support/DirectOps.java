@@ -2,9 +2,9 @@ package org.contrastive4j.support;
 
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
-import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;

@@ -1,6 +1,6 @@
 package org.contrastive4j.support;
 
-import org.contrastive4j.memory.MissingNativeLibraryException;
+import org.contrastive4j.internal.memory.MissingNativeLibraryException;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 import org.opentest4j.TestAbortedException;

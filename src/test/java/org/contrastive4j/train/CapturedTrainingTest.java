@@ -20,7 +20,7 @@ import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;

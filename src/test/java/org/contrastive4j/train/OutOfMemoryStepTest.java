@@ -13,7 +13,7 @@ import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.loss.LossOption;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;

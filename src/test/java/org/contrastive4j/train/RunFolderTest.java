@@ -75,7 +75,7 @@ class RunFolderTest {
         Path file = Files.createFile(folder.resolve("file"));
         String message = assertThrows(RunFolder.RunFolderException.class, () -> RunFolder.open(file))
                 .getMessage();
-        assertTrue(message.contains("as run folder: FileAlreadyExistsException"), message);
+        assertTrue(message.contains("as run folder: a file of this name exists"), message);
     }
 
     /** Windows cannot open folders as files. */

@@ -25,7 +25,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.loss.LossOptionException;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;

@@ -6,11 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -242,7 +245,60 @@ class TrainingRunTest {
         String message = assertThrows(CheckpointException.class, () -> run(out, Disk.REAL, config(2), 100))
                 .getMessage();
         assertTrue(message.contains("the list of pairs was changed"), message);
-        assertTrue(message.contains("not the contents of pictures"), message);
+    }
+
+    @Test
+    void resume_withAnEditedPicture_isRejected() throws IOException {
+        Path out = folder.resolve("run");
+        run(out, Disk.REAL, config(2), 1);
+        Files.write(pairs.resolve("a3.png"), PairFiles.png(12, 12, 1000));
+        String message = assertThrows(CheckpointException.class, () -> run(out, Disk.REAL, config(2), 100))
+                .getMessage();
+        assertTrue(message.contains("the contents of pictures were changed"), message);
+    }
+
+    @Test
+    void requireData_ofACheckpointBeforePicturesCounted_comparesTheList() throws IOException {
+        JsonNode older = new ObjectMapper().readTree("{\"dataFingerprint\":\"ab\"}");
+        TrainerState state = new TrainerState(older, out());
+        state.requireData("ab:cd", pairs);
+        assertThrows(CheckpointException.class, () -> state.requireData("ac:cd", pairs));
+    }
+
+    private Path out() {
+        return folder.resolve("run");
+    }
+
+    /** The first sitting stops after a step, as after Ctrl-C; then the data are moved. */
+    @Test
+    void leftOut_afterEachSitting_listsAllThatWasFound() throws IOException {
+        Files.writeString(pairs.resolve("captions.tsv"), "a1.png\t\tc1\ta\n", StandardOpenOption.APPEND);
+        List<String> broken = List.of("a4.png", "a5.png", "b6.png", "c7.png", "c8.png");
+        for (String picture : broken) {
+            Files.writeString(pairs.resolve(picture), "no picture");
+        }
+        TrainConfig config = config(3).toBuilder().strict(false).build();
+        run(out(), Disk.REAL, config, 1);
+        List<String> first = Files.readAllLines(out().resolve("left-out.tsv"));
+        assertEquals("key\treason\tcause", first.get(0));
+        assertTrue(first.stream().anyMatch(line -> line.contains("\tempty caption\t")), first.toString());
+        Path moved = Files.move(pairs, folder.resolve("moved"));
+        String seenOnlyBefore = moved.resolve("captions.tsv") + " line 999\tunreadable picture\tz.png: no such file";
+        Files.writeString(
+                out().resolve("left-out.tsv"),
+                seenOnlyBefore.replace(moved.toString(), pairs.toString()) + "\n",
+                StandardOpenOption.APPEND);
+        run(out(), Disk.REAL, config.toBuilder().data(moved.toString()).build(), 100);
+        List<String> all = Files.readAllLines(out().resolve("left-out.tsv"));
+        assertEquals(all.size(), all.stream().distinct().count(), all.toString());
+        assertTrue(all.contains(seenOnlyBefore), all.toString());
+        for (String line : first) {
+            assertTrue(all.contains(line.replace(pairs.toString(), moved.toString())), line + " in " + all);
+        }
+        Map<?, ?> counts = (Map<?, ?>) RunRecord.read(out()).summary().get("leftOut");
+        assertEquals(
+                all.size() - 1,
+                counts.values().stream().mapToInt(count -> (Integer) count).sum());
     }
 
     @Test

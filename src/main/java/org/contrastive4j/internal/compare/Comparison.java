@@ -16,6 +16,7 @@ import java.util.Optional;
 import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.RunFolder;
@@ -209,7 +210,7 @@ public final class Comparison {
         try {
             return JSON.readTree(Files.readAllBytes(file));
         } catch (IOException e) {
-            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

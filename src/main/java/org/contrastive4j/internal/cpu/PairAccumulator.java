@@ -66,11 +66,11 @@ final class PairAccumulator {
 
     Reduced reduced() {
         return switch (kind) {
-            case SUM -> new Reduced(sum, null, null);
+            case SUM -> new Reduced(sum);
             case LOG_SUM_EXP -> {
                 double[] values = new double[sum.length];
                 Arrays.setAll(values, i -> sum[i] == 0 ? Double.NEGATIVE_INFINITY : largest[i] + Math.log(sum[i]));
-                yield new Reduced(values, null, null);
+                yield new Reduced(values);
             }
             default -> new Reduced(largest, count, at);
         };

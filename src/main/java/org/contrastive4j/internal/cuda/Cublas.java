@@ -15,8 +15,8 @@ import jcuda.jcublas.cublasOperation;
 import jcuda.jcublas.cublasStatus;
 import jcuda.runtime.cudaStream_t;
 import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.jspecify.annotations.Nullable;
 

@@ -27,16 +27,15 @@ import jcuda.JCudaVersion;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.NoDeviceException;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
-import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -46,12 +45,12 @@ import org.jspecify.annotations.Nullable;
  * kept for the next allocation of the same size ({@link #trim} gives it back); it is ready at once for the stream it
  * was allocated for, so work of other streams on it must be done, or awaited by that stream, before it is closed. The
  * first error that the driver does not recover from makes this and every later call throw {@link
- * org.contrastive4j.device.DeviceLostException}.
+ * org.contrastive4j.device.DeviceException.DeviceLostException}.
  */
 public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final CUdevice device;
     private final CUcontext context;
-    private final DeviceFacts facts;
+    private final PtxDevice.Facts facts;
     private final CudaErrors errors;
     private final CudaPool pool;
     private final CudaStream stream;
@@ -62,7 +61,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
-    private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
+    private CudaDevice(CUdevice device, CUcontext context, PtxDevice.Facts facts, CudaErrors errors, long limit) {
         this.device = device;
         this.context = context;
         this.facts = facts;
@@ -96,7 +95,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
      *
      * @param ordinal 0 to {@link #count} - 1
      * @param limit most live bytes, an allocation beyond it throws {@link
-     *     org.contrastive4j.memory.OutOfBudgetException}
+     *     org.contrastive4j.memory.Memory.OutOfBudgetException}
      * @throws NoDeviceException when there is no driver, no GPU, or none with this number; the message says what to do
      */
     public static CudaDevice open(int ordinal, long limit) {
@@ -111,7 +110,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         CudaErrors errors = new CudaErrors("GPU " + ordinal);
         CUdevice device = new CUdevice();
         errors.check(cuDeviceGet(device, ordinal), "cuDeviceGet");
-        DeviceFacts facts = facts(device, errors);
+        PtxDevice.Facts facts = facts(device, errors);
         CUcontext context = new CUcontext();
         errors.check(cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
         try {
@@ -122,14 +121,14 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         }
     }
 
-    private static DeviceFacts facts(CUdevice device, CudaErrors errors) {
+    private static PtxDevice.Facts facts(CUdevice device, CudaErrors errors) {
         byte[] name = new byte[256];
         errors.check(cuDeviceGetName(name, name.length, device), "cuDeviceGetName");
         long[] memory = new long[1];
         errors.check(cuDeviceTotalMem(memory, device), "cuDeviceTotalMem");
         int architecture = 10 * attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                 + attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-        return new DeviceFacts(
+        return new PtxDevice.Facts(
                 AssemblerLog.text(name),
                 architecture,
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
@@ -229,7 +228,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     }
 
     @Override
-    public DeviceFacts facts() {
+    public PtxDevice.Facts facts() {
         return facts;
     }
 
@@ -350,7 +349,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     /**
      * {@inheritDoc} Waits for all work first; closes streams, events, graphs and pinned buffers that are still open.
      *
-     * @throws org.contrastive4j.device.DeviceLostException when that work failed
+     * @throws org.contrastive4j.device.DeviceException.DeviceLostException when that work failed
      */
     @Override
     public synchronized void close() {

@@ -6,7 +6,7 @@ import static jcuda.driver.JCudaDriver.cuInit;
 
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.jspecify.annotations.Nullable;
 
 /** The driver library of this process, loaded on first use. */
@@ -65,7 +65,7 @@ final class CudaDriver {
             return "no CUDA device: the NVIDIA driver's library libcuda.so.1 is not on this machine; "
                     + "install a driver for CUDA " + version(OLDEST) + " or newer, or use the simulator";
         }
-        return "no CUDA device: " + JCudaPlatform.unloadable("the native library of JCuda");
+        return "no CUDA device: " + JCudaPlatform.unloadable("the native library of JCuda", fault);
     }
 
     private static @Nullable String start() {

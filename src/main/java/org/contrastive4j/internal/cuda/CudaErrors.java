@@ -8,11 +8,11 @@ import java.util.function.Supplier;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceLostException;
+import org.contrastive4j.device.DeviceException.DeviceLostException;
+import org.contrastive4j.device.DeviceException.KernelException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.KernelException;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
 import org.jspecify.annotations.Nullable;
 
 /**

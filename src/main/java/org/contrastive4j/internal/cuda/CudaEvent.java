@@ -10,11 +10,11 @@ import static jcuda.driver.JCudaDriver.cuEventSynchronize;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceStream;
 
 /** An event that keeps the time. */
-final class CudaEvent extends CudaHandle implements DeviceEvent {
+final class CudaEvent extends CudaHandle implements DeviceStream.Event {
     private final CUevent event;
 
     private CudaEvent(CudaDevice device, CUevent event) {
@@ -36,7 +36,7 @@ final class CudaEvent extends CudaHandle implements DeviceEvent {
         return made;
     }
 
-    static CudaEvent of(DeviceEvent event) {
+    static CudaEvent of(DeviceStream.Event event) {
         if (event instanceof CudaEvent own) {
             return own;
         }
@@ -66,7 +66,7 @@ final class CudaEvent extends CudaHandle implements DeviceEvent {
     }
 
     @Override
-    public double millisecondsSince(DeviceEvent earlier) {
+    public double millisecondsSince(DeviceStream.Event earlier) {
         CudaEvent start = of(earlier);
         start.synchronize();
         synchronize();

@@ -13,12 +13,11 @@ import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstreamCaptureMode;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /** Work that was recorded from a stream; the storages it names must stay open as long as it is launched. */
-final class CudaGraph extends CudaHandle implements DeviceGraph {
+final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
     private final CUgraphExec graph;
     private final int nodes;
 

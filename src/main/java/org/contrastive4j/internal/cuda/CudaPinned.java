@@ -5,7 +5,7 @@ import static jcuda.driver.JCudaDriver.cuMemFreeHost;
 
 import java.nio.ByteBuffer;
 import jcuda.Pointer;
-import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 
 /** Page-locked memory of the host. */
 final class CudaPinned extends CudaHandle implements PinnedBuffer {

@@ -14,8 +14,8 @@ import java.util.List;
 import java.util.Map;
 import jcuda.driver.CUresult;
 import org.contrastive4j.internal.memory.AllocationLedger;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.jspecify.annotations.Nullable;
 

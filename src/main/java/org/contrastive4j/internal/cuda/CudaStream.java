@@ -12,12 +12,10 @@ import static jcuda.driver.JCudaDriver.cuStreamWaitEvent;
 import java.nio.ByteBuffer;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.jspecify.annotations.Nullable;
 
@@ -105,14 +103,14 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     }
 
     @Override
-    public DeviceEvent record() {
+    public DeviceStream.Event record() {
         enter();
         device().checkNotRecording("an event cannot be recorded");
         return CudaEvent.record(device(), stream);
     }
 
     @Override
-    public void await(DeviceEvent event) {
+    public void await(DeviceStream.Event event) {
         var earlier = CudaEvent.of(event).handle();
         enter(); // last: the event may be of another device
         device().checkNotRecording("an event cannot be awaited");
@@ -128,7 +126,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     }
 
     @Override
-    public DeviceGraph capture(Runnable work, @Nullable DeviceStorage scratchMemory) {
+    public DeviceStream.Graph capture(Runnable work, @Nullable DeviceStorage scratchMemory) {
         enter();
         CudaStorage own = scratchMemory == null ? null : device().own(scratchMemory);
         return CudaGraph.capture(device(), stream, () -> {

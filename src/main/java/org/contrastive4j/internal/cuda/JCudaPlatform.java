@@ -1,9 +1,13 @@
 package org.contrastive4j.internal.cuda;
 
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** The platforms that JCuda has native libraries for: Linux and Windows on x86_64. */
 public final class JCudaPlatform {
+    private static final Pattern THROWN = Pattern.compile("(?:Caused by: )?[\\w.$]+(?:Error|Exception): (.+)");
+
     private JCudaPlatform() {}
 
     /** Whether JCuda has native libraries for the operating system and processor of this JVM. */
@@ -28,10 +32,34 @@ public final class JCudaPlatform {
                 + "the backend cpu and the simulator run everywhere";
     }
 
-    /** Explains why natives of JCuda that exist for this platform do not load. */
-    static String unloadable(String what) {
-        return what + " could not be loaded (the cause says why); it is unpacked to "
+    /**
+     * Explains why natives of JCuda that exist for this platform do not load.
+     *
+     * @param what such as {@code the PTX assembler}
+     * @param fault what loading them threw
+     */
+    static String unloadable(String what, Throwable fault) {
+        return what + " could not be loaded: " + reason(fault) + "; it is unpacked to "
                 + System.getProperty("java.io.tmpdir")
-                + ", which must be writable and not mounted noexec: to use another folder, set -Djava.io.tmpdir=FOLDER";
+                + ", which must exist, be writable and not mounted noexec: to use another folder, set"
+                + " -Djava.io.tmpdir=FOLDER";
+    }
+
+    /**
+     * Returns one line. JCuda puts the stack traces of its attempts into the message; the last attempt, which unpacks
+     * the library, has the reason.
+     */
+    static String reason(Throwable fault) {
+        Throwable root = fault;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        String message = String.valueOf(root.getMessage());
+        String last = "";
+        for (String line : (Iterable<String>) message.lines()::iterator) {
+            Matcher thrown = THROWN.matcher(line.strip());
+            last = thrown.matches() ? thrown.group(1) : last;
+        }
+        return last.isEmpty() ? message.lines().findFirst().orElse(root.toString()) : last;
     }
 }

@@ -91,7 +91,7 @@ public final class PtxAssembler {
     private static DeviceException missing(LinkageError fault) {
         return new DeviceException(
                 JCudaPlatform.supported()
-                        ? JCudaPlatform.unloadable("the PTX assembler in jcuda-natives")
+                        ? JCudaPlatform.unloadable("the PTX assembler in jcuda-natives", fault)
                         : JCudaPlatform.problem("no PTX assembler"),
                 fault);
     }

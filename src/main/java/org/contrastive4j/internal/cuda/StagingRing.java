@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.cuda;
 
 import java.nio.ByteBuffer;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
 
 /**
  * Copies Java buffers to the device in the order of one stream, through pieces of pinned memory that are used in turn:
@@ -14,7 +14,7 @@ final class StagingRing implements AutoCloseable {
 
     private final CudaStream stream;
     private final CudaPinned[] pieces = new CudaPinned[PIECES];
-    private final DeviceEvent[] copied = new DeviceEvent[PIECES];
+    private final DeviceStream.Event[] copied = new DeviceStream.Event[PIECES];
     private int next;
 
     StagingRing(CudaStream stream) {

@@ -3,11 +3,12 @@ package org.contrastive4j.internal.device;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Arguments of a launch: checked against what the kernel declares, laid out as the kernel reads them. */
 public final class Arguments {
@@ -48,7 +49,7 @@ public final class Arguments {
     }
 
     /** What is wrong with the argument, null when it was written. */
-    private static String put(PtxDevice device, Parameter parameter, Object given, ByteBuffer space) {
+    private static @Nullable String put(PtxDevice device, Parameter parameter, Object given, ByteBuffer space) {
         if (given instanceof byte[] bytes) {
             if (!parameter.array() || bytes.length != parameter.bytes()) {
                 return "a byte[" + bytes.length + "]";
@@ -80,7 +81,8 @@ public final class Arguments {
         return null;
     }
 
-    private static String put(PtxDevice device, Parameter parameter, DeviceStorage storage, ByteBuffer space) {
+    private static @Nullable String put(
+            PtxDevice device, Parameter parameter, DeviceStorage storage, ByteBuffer space) {
         if (!isAddress(parameter)) {
             return "a storage of " + storage.bytes() + " bytes";
         }

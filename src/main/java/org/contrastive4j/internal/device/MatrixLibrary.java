@@ -2,6 +2,7 @@ package org.contrastive4j.internal.device;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Plain matrix products by a vendor library (cuBLAS), with column-major matrices: column after
@@ -60,7 +61,7 @@ public interface MatrixLibrary {
             boolean tensorFloats) {}
 
     /** The library, or null, and why: half a sentence for people. */
-    record Choice(MatrixLibrary library, String reason) {}
+    record Choice(@Nullable MatrixLibrary library, String reason) {}
 
     /** A device that may have a vendor library. */
     interface Provider {

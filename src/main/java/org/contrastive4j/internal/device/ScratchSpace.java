@@ -2,7 +2,7 @@ package org.contrastive4j.internal.device;
 
 import java.util.Map;
 import java.util.TreeMap;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Hands out parts of one storage and takes them back: memory for work that is recorded, whose addresses are part of the
@@ -54,7 +54,10 @@ public final class ScratchSpace {
 
     /** Frees the part that begins at an offset. */
     public void free(long at) {
-        long size = parts.remove(at);
+        Long size = parts.remove(at);
+        if (size == null) {
+            throw new IllegalArgumentException("no part of the scratch memory begins at offset " + at);
+        }
         used -= size;
         long from = at;
         long end = at + size;

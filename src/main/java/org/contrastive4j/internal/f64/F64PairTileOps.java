@@ -112,11 +112,11 @@ final class F64PairTileOps extends PairTileOps {
 
         Reduced reduced() {
             return switch (reduction.kind()) {
-                case SUM -> new Reduced(sum, null, null);
+                case SUM -> new Reduced(sum);
                 case LOG_SUM_EXP -> {
                     double[] values = new double[sum.length];
                     Arrays.setAll(values, i -> sum[i] == 0 ? Double.NEGATIVE_INFINITY : largest[i] + Math.log(sum[i]));
-                    yield new Reduced(values, null, null);
+                    yield new Reduced(values);
                 }
                 default -> new Reduced(largest, count, at);
             };

@@ -5,8 +5,8 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 
 /**

@@ -7,8 +7,8 @@ import java.util.Map;
 import org.bytedeco.javacpp.Pointer;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Off-heap memory of this machine, pooled by exact size.

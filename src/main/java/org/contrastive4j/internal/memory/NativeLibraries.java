@@ -2,7 +2,6 @@ package org.contrastive4j.internal.memory;
 
 import java.io.IOException;
 import org.bytedeco.javacpp.Loader;
-import org.contrastive4j.memory.MissingNativeLibraryException;
 
 /** Explains why a native library of JavaCPP could not be loaded. */
 public final class NativeLibraries {

@@ -19,6 +19,7 @@ import org.anarres.cpp.Token;
 import org.anarres.cpp.VirtualFile;
 import org.anarres.cpp.VirtualFileSystem;
 import org.contrastive4j.device.PtxException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but
@@ -44,7 +45,7 @@ public final class Preprocessed {
      * @param includes folder that {@code #include "..."} is looked up in; null for none
      * @throws PtxException naming file and line of what the preprocessor refuses
      */
-    public static String text(String file, String text, Path includes) {
+    public static String text(String file, String text, @Nullable Path includes) {
         return text(file, text, includes, Map.of());
     }
 
@@ -53,7 +54,7 @@ public final class Preprocessed {
      *
      * @param macros name and value of each
      */
-    public static String text(String file, String text, Path includes, Map<String, String> macros) {
+    public static String text(String file, String text, @Nullable Path includes, Map<String, String> macros) {
         if (macros.isEmpty()
                 && text.lines().noneMatch(line -> DIRECTIVE.matcher(line).matches())) {
             return text;
@@ -155,7 +156,7 @@ public final class Preprocessed {
         }
 
         @Override
-        public VirtualFile getParentFile() {
+        public @Nullable VirtualFile getParentFile() {
             return file.getParentFile() == null ? null : new Included(file.getParentFile());
         }
 

@@ -2,7 +2,7 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 
 /**
  * Checks the address ranges of one call: every range is present and aligned, and a range that is written overlaps no

@@ -17,8 +17,8 @@ import java.util.Set;
 import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.ops.Deferred;
 import org.jspecify.annotations.Nullable;
 

@@ -35,7 +35,7 @@ record Epilogue(
     /**
      * Returns the addresses.
      *
-     * @throws org.contrastive4j.device.LaunchException if y overlaps an input or c
+     * @throws org.contrastive4j.device.DeviceException.LaunchException if y overlaps an input or c
      */
     Addresses on(String op, PtxDevice device, Tensor a, Tensor b, Tensor c) {
         return new Addresses(

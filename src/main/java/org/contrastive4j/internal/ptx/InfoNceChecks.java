@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.jspecify.annotations.Nullable;

@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
-import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
@@ -50,7 +49,7 @@ public record KernelChoice(boolean hopper, String reason) {
      *
      * @throws IllegalArgumentException if the preference cannot be satisfied
      */
-    static KernelChoice of(DeviceFacts facts, Precision precision, Preference preference) {
+    static KernelChoice of(PtxDevice.Facts facts, Precision precision, Preference preference) {
         String problem = problem(facts, precision);
         if (preference == Preference.HOPPER && problem != null && hasHopper(precision)) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; use auto or portable");
@@ -113,7 +112,7 @@ public record KernelChoice(boolean hopper, String reason) {
     }
 
     /** Returns why the sm_90a kernels cannot be used, or null. */
-    private static @Nullable String problem(DeviceFacts facts, Precision precision) {
+    private static @Nullable String problem(PtxDevice.Facts facts, Precision precision) {
         if (!precision.usesTensorCores()) {
             return "tensor cores do not multiply f32 exactly";
         }

@@ -3,10 +3,10 @@ package org.contrastive4j.internal.ptx;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
+import org.contrastive4j.device.DeviceException.UnsupportedDeviceException;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxException;
-import org.contrastive4j.device.UnsupportedDeviceException;
 
 /** The kernels of this library on one device, by the names of their entries; {@code kernels/README.md} lists them. */
 public final class Kernels {

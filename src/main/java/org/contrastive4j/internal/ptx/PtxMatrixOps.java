@@ -73,7 +73,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     /** @param vendor library of plain matrix products; null for our kernels */
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, @Nullable MatrixLibrary vendor) {
         this(
                 device,
                 kernels,
@@ -83,7 +83,11 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     private PtxMatrixOps(
-            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor, PointwiseOps pointwise) {
+            PtxDevice device,
+            Kernels kernels,
+            Precision precision,
+            @Nullable MatrixLibrary vendor,
+            PointwiseOps pointwise) {
         super(precision.storage(), pointwise);
         this.device = device;
         this.kernels = kernels;

@@ -5,17 +5,15 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import org.contrastive4j.device.DeviceEvent;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.Storage;
-import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
@@ -147,7 +145,7 @@ public final class PtxOps extends Ops {
     public PrefetchStream prefetchStream() {
         DeviceStream second = ahead == null ? device.newStream() : ahead;
         ahead = second;
-        DeviceEvent before = launcher.stream.record();
+        DeviceStream.Event before = launcher.stream.record();
         return sends -> {
             try (before) {
                 second.await(before);
@@ -167,7 +165,7 @@ public final class PtxOps extends Ops {
 
     /** What was sent ahead so far, as something for work to wait for. */
     private Runnable arrival(DeviceStream second) {
-        DeviceEvent arrived = second.record();
+        DeviceStream.Event arrived = second.record();
         return () -> {
             try (arrived) {
                 launcher.stream.await(arrived);
@@ -215,10 +213,10 @@ public final class PtxOps extends Ops {
         if (arena != null && !(arena instanceof DeviceStorage)) {
             throw new LaunchException("capture: expected an arena in the memory of this backend");
         }
-        DeviceGraph[] made = new DeviceGraph[1];
+        DeviceStream.Graph[] made = new DeviceStream.Graph[1];
         Runnable giveBack =
                 launcher.downloads.capture(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) arena));
-        DeviceGraph graph = made[0];
+        DeviceStream.Graph graph = made[0];
         return new CapturedGraph() {
             @Override
             public void run() {

@@ -205,7 +205,7 @@ final class PtxPairTileOps extends PairTileOps {
             }
             records.position(record + RESULT_BYTES);
         }
-        return new Reduced(values, largest ? counts : null, largest ? at : null);
+        return new Reduced(values, counts, at);
     }
 
     @Override

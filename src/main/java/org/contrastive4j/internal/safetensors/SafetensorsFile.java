@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -110,7 +111,7 @@ public final class SafetensorsFile implements AutoCloseable {
             return new SafetensorsFile(file, channel, header, metadata, entries);
         } catch (IOException e) {
             close(channel, e);
-            throw new SafetensorsException("cannot read " + file + ": " + e, e);
+            throw new SafetensorsException("cannot read " + file + ": " + FileErrors.reason(e), e);
         } catch (RuntimeException refused) {
             close(channel, refused);
             throw refused;
@@ -252,7 +253,8 @@ public final class SafetensorsFile implements AutoCloseable {
         try {
             fill(channel, target, LENGTH_BYTES + header.length + entry.begin() + at);
         } catch (IOException e) {
-            throw new SafetensorsException("cannot read " + entry.name() + " of " + file + ": " + e, e);
+            throw new SafetensorsException(
+                    "cannot read " + entry.name() + " of " + file + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -272,7 +274,7 @@ public final class SafetensorsFile implements AutoCloseable {
         try {
             channel.close();
         } catch (IOException e) {
-            throw new SafetensorsException("cannot close " + file + ": " + e, e);
+            throw new SafetensorsException("cannot close " + file + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -10,11 +10,10 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
@@ -30,8 +29,8 @@ import org.contrastive4j.internal.sim.check.WgmmaCheck;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 
 /**
@@ -105,8 +104,8 @@ public final class SimDevice implements PtxDevice {
     }
 
     @Override
-    public DeviceFacts facts() {
-        return new DeviceFacts(
+    public PtxDevice.Facts facts() {
+        return new PtxDevice.Facts(
                 "PTX simulator",
                 options.architecture(),
                 132,

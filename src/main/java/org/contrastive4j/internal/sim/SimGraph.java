@@ -1,12 +1,11 @@
 package org.contrastive4j.internal.sim;
 
 import java.util.List;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.internal.sim.exec.Region;
 
 /** Work that was noted, and is given to a stream again and again. */
-final class SimGraph implements DeviceGraph {
+final class SimGraph implements DeviceStream.Graph {
     private final SimDevice device;
     private final List<SimStream.Work> work;
     private final List<Region> blocks;

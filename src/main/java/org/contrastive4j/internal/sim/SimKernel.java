@@ -1,10 +1,10 @@
 package org.contrastive4j.internal.sim;
 
 import java.util.List;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parameter;

@@ -6,13 +6,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.contrastive4j.internal.sim.exec.Region;
 
@@ -215,14 +213,14 @@ final class SimStream implements DeviceStream {
     }
 
     @Override
-    public DeviceEvent record() {
+    public DeviceStream.Event record() {
         device.checkNotRecording("an event cannot be recorded");
         give(on -> {});
         return new SimEvent(device.order(), device.order().position(number));
     }
 
     /** Time of this machine, not of a GPU. */
-    private static final class SimEvent implements DeviceEvent {
+    private static final class SimEvent implements DeviceStream.Event {
         private final long nanos = System.nanoTime();
         private final StreamOrder order;
         private final StreamOrder.Known position;
@@ -252,7 +250,7 @@ final class SimStream implements DeviceStream {
         }
 
         @Override
-        public double millisecondsSince(DeviceEvent earlier) {
+        public double millisecondsSince(DeviceStream.Event earlier) {
             checkOpen();
             if (earlier instanceof SimEvent other) {
                 other.checkOpen();
@@ -268,7 +266,7 @@ final class SimStream implements DeviceStream {
     }
 
     @Override
-    public void await(DeviceEvent event) {
+    public void await(DeviceStream.Event event) {
         if (!(event instanceof SimEvent earlier)) {
             throw new DeviceException("an event of another kind of device was given: " + event);
         }
@@ -281,7 +279,7 @@ final class SimStream implements DeviceStream {
     }
 
     @Override
-    public DeviceGraph capture(Runnable work, DeviceStorage scratch) {
+    public DeviceStream.Graph capture(Runnable work, DeviceStorage scratch) {
         Recorded recorded = new Recorded(scratch == null ? null : mine(scratch));
         device.beginRecording();
         captured = recorded;

@@ -26,9 +26,9 @@ import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.support.Devices;
@@ -124,7 +124,7 @@ class CublasTest {
                 work.run();
                 float[] direct = Devices.toFloats(pc);
                 device.stream().fill(pc, (byte) -1);
-                try (DeviceGraph graph = device.stream().capture(work)) {
+                try (DeviceStream.Graph graph = device.stream().capture(work)) {
                     graph.launch(device.stream());
                     assertArrayEquals(direct, Devices.toFloats(pc));
                 }

@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.MemoryLeakException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.junit.jupiter.api.Test;
 

@@ -17,11 +17,9 @@ import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -110,7 +108,7 @@ class InfoNceCallsTest {
         }
     }
 
-    private static PtxDevice watched(PtxDevice device, UnaryOperator<String> before, DeviceFacts facts) {
+    private static PtxDevice watched(PtxDevice device, UnaryOperator<String> before, PtxDevice.Facts facts) {
         return (PtxDevice) Proxy.newProxyInstance(
                 PtxDevice.class.getClassLoader(), new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
                     before.apply(method.getName());
@@ -148,7 +146,7 @@ class InfoNceCallsTest {
                         new InfoNceCase(N, M, D, false, 1),
                         InfoNceCase.opposites(N, M, D, 100),
                         new InfoNceCase(N, M, D, false, 2));
-                try (DeviceGraph graph = stream.capture(() -> captured.run(pairwise, stream))) {
+                try (DeviceStream.Graph graph = stream.capture(() -> captured.run(pairwise, stream))) {
                     for (InfoNceCase c : cases) {
                         captured.set(c);
                         plain.set(c);
@@ -374,11 +372,11 @@ class InfoNceCallsTest {
     @Test
     void deviceBelowCapability8_isRefused() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            DeviceFacts f = device.facts();
+            PtxDevice.Facts f = device.facts();
             PtxDevice old = watched(
                     device,
                     name -> name,
-                    new DeviceFacts(
+                    new PtxDevice.Facts(
                             "an old one",
                             75,
                             f.multiprocessors(),

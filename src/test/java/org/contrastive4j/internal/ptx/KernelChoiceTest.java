@@ -9,7 +9,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -32,8 +31,9 @@ class KernelChoiceTest {
         System.clearProperty(KernelChoice.PROPERTY);
     }
 
-    private static DeviceFacts facts(int architecture, int sharedBytes) {
-        return new DeviceFacts("test", architecture, 132, 1L << 30, sharedBytes, 233_472, 65_536, 2048, 50 << 20, "0");
+    private static PtxDevice.Facts facts(int architecture, int sharedBytes) {
+        return new PtxDevice.Facts(
+                "test", architecture, 132, 1L << 30, sharedBytes, 233_472, 65_536, 2048, 50 << 20, "0");
     }
 
     @Test

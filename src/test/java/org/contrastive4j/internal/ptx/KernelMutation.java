@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.regex.Pattern;
-import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.function.Executable;
 

@@ -11,10 +11,9 @@ import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -399,7 +398,7 @@ class PortableInfoNceTest {
                     DeviceStorage other = Devices.floats(device, second.x)) {
                 long before = device.currentBytes();
                 InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1);
-                try (DeviceGraph graph = stream.capture(() -> pairwise.infoNce(
+                try (DeviceStream.Graph graph = stream.capture(() -> pairwise.infoNce(
                         stream, bound.inputs, gradients, 0, bound.result, bound.workspace, bound.bytes))) {
                     graph.launch(stream);
                     stream.synchronize();

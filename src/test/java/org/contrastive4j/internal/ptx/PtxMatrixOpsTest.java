@@ -11,9 +11,8 @@ import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -264,7 +263,7 @@ class PtxMatrixOpsTest {
             c.set(new double[96]);
             out.set(new double[40]);
             DeviceStream stream = device.stream();
-            try (DeviceGraph graph = stream.capture(work)) {
+            try (DeviceStream.Graph graph = stream.capture(work)) {
                 graph.launch(stream);
             }
             assertArrayEquals(product, c.toDoubles());

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;

@@ -11,7 +11,7 @@ import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;

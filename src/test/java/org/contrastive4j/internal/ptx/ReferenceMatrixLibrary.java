@@ -2,11 +2,11 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.tensor.DType;

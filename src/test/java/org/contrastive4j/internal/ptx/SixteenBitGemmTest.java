@@ -12,9 +12,9 @@ import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.KernelChoice.Preference;
@@ -406,7 +406,7 @@ class SixteenBitGemmTest {
             double[] want = c.toDoubles();
             c.set(new double[96]);
             try (DeviceStorage scratch = memory.allocate(1 << 20);
-                    DeviceGraph graph = memory.stream().capture(work, scratch)) {
+                    DeviceStream.Graph graph = memory.stream().capture(work, scratch)) {
                 graph.launch(memory.stream());
                 assertArrayEquals(want, c.toDoubles());
             }

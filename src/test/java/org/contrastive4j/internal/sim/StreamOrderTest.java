@@ -7,13 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
-import org.contrastive4j.device.DeviceEvent;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.ops.Ops;
@@ -89,7 +87,7 @@ class StreamOrderTest {
     }
 
     private static void order(DeviceStream first, DeviceStream second) {
-        try (DeviceEvent event = first.record()) {
+        try (DeviceStream.Event event = first.record()) {
             second.await(event);
         }
     }
@@ -124,7 +122,7 @@ class StreamOrderTest {
 
     @Test
     void await_eventRecordedBeforeTheWork_doesNotOrder() {
-        try (DeviceEvent early = other.record()) {
+        try (DeviceStream.Event early = other.record()) {
             send(other, x);
             main.await(early);
         }
@@ -156,7 +154,7 @@ class StreamOrderTest {
         switch (how) {
             case "stream" -> other.synchronize();
             case "event" -> {
-                try (DeviceEvent event = other.record()) {
+                try (DeviceStream.Event event = other.record()) {
                     event.synchronize();
                 }
             }
@@ -199,7 +197,7 @@ class StreamOrderTest {
 
     @Test
     void graph_isOrderedOnTheStreamThatLaunchesIt() {
-        try (DeviceGraph graph = main.capture(() -> increment.launch(main, FOUR, y, x, 0))) {
+        try (DeviceStream.Graph graph = main.capture(() -> increment.launch(main, FOUR, y, x, 0))) {
             send(other, x);
             graph.launch(other);
             unordered("kernel increment", () -> graph.launch(main));
@@ -210,8 +208,8 @@ class StreamOrderTest {
     @Test
     void graphs_sharingScratch_mustBeOrdered() {
         try (DeviceStorage scratch = device.allocate(1024);
-                DeviceGraph first = fillsScratch(scratch);
-                DeviceGraph second = fillsScratch(scratch)) {
+                DeviceStream.Graph first = fillsScratch(scratch);
+                DeviceStream.Graph second = fillsScratch(scratch)) {
             first.launch(main);
             order(main, other);
             second.launch(other);
@@ -220,7 +218,7 @@ class StreamOrderTest {
         }
     }
 
-    private DeviceGraph fillsScratch(DeviceStorage scratch) {
+    private DeviceStream.Graph fillsScratch(DeviceStorage scratch) {
         return main.capture(
                 () -> {
                     try (DeviceStorage own = device.allocate(64, main)) {
@@ -285,7 +283,7 @@ class StreamOrderTest {
                     DeviceStream second = own.newStream()) {
                 own.stream().fill(a, (byte) 3);
                 own.stream().download(a, 0, host, 0, 11);
-                DeviceEvent brought = own.stream().record();
+                DeviceStream.Event brought = own.stream().record();
                 second.synchronize(); // of another stream
                 for (int i = 0; i < 11; i++) {
                     assertTrue(host.bytes().get(i) != 0 && host.bytes().get(i) != 3, "byte " + i);

@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.sim.exec;
 
-import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.DeviceException.KernelException;
 
 /**
  * Thrown for an error of a kernel; names kernel, line, instruction, block, thread, address, and for a race both

@@ -1,4 +1,4 @@
-package org.contrastive4j.memory;
+package org.contrastive4j.internal.memory;
 
 /** A native library that the operation needs is not on the class path for this platform, or cannot be loaded. */
 public final class MissingNativeLibraryException extends RuntimeException {
@@ -17,7 +17,7 @@ public final class MissingNativeLibraryException extends RuntimeException {
     public static MissingNativeLibraryException of(String library, String artifact, LinkageError cause) {
         return new MissingNativeLibraryException(
                 "the native library of " + library + " could not be loaded on " + System.getProperty("os.name") + " "
-                        + System.getProperty("os.arch") + " (the cause says why); expected " + artifact
+                        + System.getProperty("os.arch") + ": " + reason(cause) + "; expected " + artifact
                         + " with the classifier of this platform, such as linux-x86_64, on the class path",
                 cause);
     }
@@ -33,9 +33,17 @@ public final class MissingNativeLibraryException extends RuntimeException {
     public static MissingNativeLibraryException unpackedTo(String library, String folder, LinkageError cause) {
         return new MissingNativeLibraryException(
                 "the native library of " + library + " could not be loaded on " + System.getProperty("os.name") + " "
-                        + System.getProperty("os.arch") + " (the cause says why); it is unpacked to " + folder
-                        + ", which must be writable and not mounted noexec: to use another folder, set"
+                        + System.getProperty("os.arch") + ": " + reason(cause) + "; it is unpacked to " + folder
+                        + ", which must exist, be writable and not mounted noexec: to use another folder, set"
                         + " -Dorg.bytedeco.javacpp.cachedir=FOLDER and -Djava.io.tmpdir=FOLDER",
                 cause);
+    }
+
+    private static String reason(LinkageError cause) {
+        Throwable root = cause;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return String.valueOf(root.getMessage());
     }
 }
