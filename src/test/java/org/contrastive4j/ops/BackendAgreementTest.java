@@ -61,7 +61,7 @@ public class BackendAgreementTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 20)
+    @SampledSource(value = "cases", every = 36)
     void agree(String backend, Case operation) {
         try (TensorFixture f32 = new TensorFixture(backend, SEED)) {
             agree(f32, operation);

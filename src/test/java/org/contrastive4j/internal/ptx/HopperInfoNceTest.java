@@ -125,7 +125,7 @@ final class HopperInfoNceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
+    @SampledSource(every = 4, csv = {
         "opposite, 60, 100",
         "alike, 60, 100",
         "one aligned, 60, 100",
