@@ -5,14 +5,14 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
+import org.contrastive4j.internal.ptx.InfoNceKernels;
 import org.contrastive4j.internal.ptx.PortableInfoNce;
 import org.contrastive4j.internal.ptx.PtxNormalize;
 import org.contrastive4j.internal.ptx.RowLayout;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */

@@ -18,11 +18,11 @@ import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
 import org.contrastive4j.internal.memory.HostMemory;
-import org.contrastive4j.internal.ptx.KernelChoice;
+import org.contrastive4j.internal.ptx.FusedInfoNce;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Precision.UnsupportedPrecisionException;
@@ -30,7 +30,11 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Opens backends by name: the only place that knows the concrete ones. */
+/**
+ * Opens backends and devices by name.
+ *
+ * <p>A backend computes the operations of {@link Ops}; a device loads and launches PTX. Both are closed by the caller.
+ */
 public final class Backend {
     private static final Logger LOG = LoggerFactory.getLogger(Backend.class);
     private static final String CUDA = "cuda(:[0-9]{1,3})?";
@@ -38,13 +42,19 @@ public final class Backend {
     private Backend() {}
 
     /**
-     * What {@code auto} stands for on this machine.
+     * The backend that {@code auto} stands for on this machine.
      *
-     * @param reason half a sentence for people
+     * @param name {@code cuda} or {@code cpu}
+     * @param reason for messages, without a full stop
      */
     public record Choice(String name, String reason) {}
 
-    /** The backend that {@code auto} opens: cuda when a GPU of compute capability 8.0 or more answers, else cpu. */
+    /**
+     * Returns the backend that {@code auto} opens: cuda if the first GPU can be opened and has compute capability 8.0
+     * or higher, else cpu.
+     *
+     * @return the backend and the reason
+     */
     public static Choice auto() {
         return auto(() -> {
             try (PtxDevice device = CudaDevice.open(0)) {
@@ -53,18 +63,27 @@ public final class Backend {
         });
     }
 
-    /** @param gpu facts of the first GPU, or a {@link DeviceException} that says why there is none */
+    /**
+     * Chooses between cuda and cpu.
+     *
+     * @param gpu returns the properties of the first GPU, or throws a {@link DeviceException} that says why there is
+     *     none
+     */
     static Choice auto(Supplier<PtxDevice.Facts> gpu) {
         try {
             PtxDevice.Facts facts = gpu.get();
             UnsupportedDeviceException.refuse(facts);
-            return new Choice("cuda", facts.name() + ", sm_" + facts.architecture() + ", answers");
+            return new Choice("cuda", facts.name() + ", sm_" + facts.architecture() + "");
         } catch (DeviceException e) {
             return new Choice("cpu", String.valueOf(e.getMessage()));
         }
     }
 
-    /** One line about each backend of this machine, by name. */
+    /**
+     * Describes the backends that exist on every machine.
+     *
+     * @return one line for each, by name
+     */
     public static Map<String, String> descriptions() {
         Map<String, String> lines = new LinkedHashMap<>();
         lines.put("cpu", "f32, OpenBLAS and vectorised Java on " + Workers.threads() + " threads");
@@ -72,10 +91,14 @@ public final class Backend {
         return lines;
     }
 
-    /** One line about each device that PTX runs on, by name; of a GPU that cannot be used it says why. */
+    /**
+     * Describes the devices that run PTX.
+     *
+     * @return one line for each, by name; for a GPU that cannot be used, the reason
+     */
     public static Map<String, String> devices() {
         Map<String, String> lines = new LinkedHashMap<>();
-        lines.put("sim", "the PTX simulator in this JVM, checks what it runs; as sm_80, sm_86, sm_89 or sm_90");
+        lines.put("sim", "PTX simulator in this JVM, with all checks; simulates sm_80, sm_86, sm_89 or sm_90");
         lines.put("cuda", gpu(0));
         for (int ordinal = 1; ordinal < CudaDevice.count(); ordinal++) {
             lines.put("cuda:" + ordinal, gpu(ordinal));
@@ -99,7 +122,11 @@ public final class Backend {
         }
     }
 
-    /** Versions of the libraries below, by name. */
+    /**
+     * Describes Java and the native libraries.
+     *
+     * @return the version of each, by name; for a library that cannot be used, the reason
+     */
     public static Map<String, String> libraries() {
         Map<String, String> versions = new LinkedHashMap<>();
         versions.put(
@@ -112,8 +139,8 @@ public final class Backend {
         versions.put(
                 "cuBLAS",
                 problem == null
-                        ? "loads; plain matrix products on a GPU go to it"
-                        : problem + ": matrix products on a GPU are by kernels of this library");
+                        ? "loads; computes plain matrix products on a GPU"
+                        : problem + "; kernels of this library compute matrix products on a GPU");
         try {
             versions.put("PTX assembler", "of CUDA " + PtxAssembler.version());
         } catch (DeviceException e) {
@@ -123,11 +150,12 @@ public final class Backend {
     }
 
     /**
-     * Opens a backend without a memory limit; the caller closes it.
+     * Opens a backend without a memory limit.
      *
-     * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64, plain
-     *     loops: for gradient checks and as the truth in tests), {@code cuda}, {@code cuda:1} or {@code sim} (kernels
-     *     on the {@link #device} of that name), or {@code auto} ({@link #auto}; logs which and why)
+     * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64 as
+     *     plain loops, for gradient checks), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the {@link #device} of that
+     *     name), or {@code auto} ({@link #auto}; the choice and its reason are logged)
+     * @return the backend; the caller closes it
      * @throws NoDeviceException when there is no such GPU or no driver
      * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0
      * @throws IllegalArgumentException when there is no such backend
@@ -136,15 +164,31 @@ public final class Backend {
         return open(name, Long.MAX_VALUE);
     }
 
-    /** Opens a backend whose live bytes never exceed {@code memoryLimit}. */
+    /**
+     * Opens a backend with a memory limit.
+     *
+     * @param name as for {@link #open(String)}
+     * @param memoryLimit largest number of bytes allocated at any time; an allocation beyond it throws {@link
+     *     org.contrastive4j.memory.Memory.OutOfBudgetException}
+     * @return the backend; the caller closes it
+     * @throws NoDeviceException when there is no such GPU or no driver
+     * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0
+     * @throws IllegalArgumentException when there is no such backend
+     */
     public static Ops open(String name, long memoryLimit) {
         return open(name, memoryLimit, null);
     }
 
     /**
-     * Opens a backend that computes in this precision, and whose live bytes never exceed {@code memoryLimit}.
+     * Opens a backend with a memory limit in a precision.
      *
+     * @param name as for {@link #open(String)}
+     * @param memoryLimit largest number of bytes allocated at any time
      * @param precision one of {@link #precisions}, or null for the first of them
+     * @return the backend; the caller closes it
+     * @throws NoDeviceException when there is no such GPU or no driver
+     * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0
+     * @throws IllegalArgumentException when there is no such backend
      * @throws UnsupportedPrecisionException when the backend does not compute in it
      */
     public static Ops open(String name, long memoryLimit, @Nullable Precision precision) {
@@ -180,8 +224,10 @@ public final class Backend {
     }
 
     /**
-     * What the backend of this name computes in; its own choice first.
+     * Returns the precisions in which a backend computes.
      *
+     * @param name as for {@link #open(String)}
+     * @return the precisions, the default first
      * @throws IllegalArgumentException when there is no such backend
      */
     public static List<Precision> precisions(String name) {
@@ -191,8 +237,8 @@ public final class Backend {
             case "cpu-f64" -> List.of(Precision.F64);
             default -> {
                 if (!name.equals("sim") && !name.matches(CUDA)) {
-                    throw new IllegalArgumentException("no backend \"" + name
-                            + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
+                    throw new IllegalArgumentException(
+                            "no backend \"" + name + "\"; expected auto, cpu, cpu-f64, cuda, cuda:1 and so on, or sim");
                 }
                 yield List.of(Precision.F32, Precision.TF32, Precision.BF16, Precision.F16);
             }
@@ -204,21 +250,34 @@ public final class Backend {
     }
 
     /**
-     * Opens the InfoNCE kernels for callers that own device pointers. Loads the kernels: call it once, and not during
-     * capture.
+     * Opens symmetric InfoNCE of raw representations for callers that own device pointers: normalisation, loss and
+     * gradients in one call. Loads the kernels: call it once, and not during capture.
      *
      * @param device where the kernels run
-     * @param precision that rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16; inputs are f32
-     *     in each
-     * @param stripeBytes workspace for what depends on pairs, such as 256 MiB; a larger stripe is faster, up to 2
-     *     bytes a pair, and a value below the smallest stripe is raised to it
-     * @return the kernels
+     * @param precision that unit rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16
+     * @return the loss
      * @throws UnsupportedDeviceException if the compute capability is below 8.0
      * @throws IllegalArgumentException if there are no kernels in {@code precision}, or if {@code
      *     -Dcontrastive4j.kernels} names kernels that the device cannot run
      */
-    public static InfoNceKernels infoNceKernels(PtxDevice device, Precision precision, long stripeBytes) {
-        return KernelChoice.infoNce(device, precision, stripeBytes);
+    public static FusedLoss fusedInfoNce(PtxDevice device, Precision precision) {
+        return new FusedInfoNce(device, precision, 0.5, 0.5);
+    }
+
+    /**
+     * Opens InfoNCE of raw representations with other weights of its two cross-entropies; see
+     * {@link #fusedInfoNce(PtxDevice, Precision)}.
+     *
+     * @param device where the kernels run
+     * @param precision F32, TF32, BF16 or F16
+     * @param rowWeight weight of the cross-entropy of each row of u over all rows of v, finite, at least 0
+     * @param columnWeight weight of the cross-entropy of each row of v over all rows of u, finite, at least 0
+     * @return the loss
+     * @throws UnsupportedDeviceException if the compute capability is below 8.0
+     * @throws IllegalArgumentException if there are no such kernels or a weight is out of range
+     */
+    public static FusedLoss fusedInfoNce(PtxDevice device, Precision precision, double rowWeight, double columnWeight) {
+        return new FusedInfoNce(device, precision, rowWeight, columnWeight);
     }
 
     /**
@@ -226,6 +285,7 @@ public final class Backend {
      *
      * @param name {@code cuda} (the first GPU of this machine), {@code cuda:1} (the second, and so on) or {@code sim}
      *     (the PTX simulator with all its checks)
+     * @return the device
      * @throws NoDeviceException when there is no GPU or no driver; the message says which
      * @throws IllegalArgumentException when there is no such kind of device
      */
@@ -240,6 +300,6 @@ public final class Backend {
         if (name.equals("sim")) {
             return SimDevice.open(SimOptions.defaults().withMemoryLimit(memoryLimit));
         }
-        throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda, cuda:1 and so on, and sim");
+        throw new IllegalArgumentException("no device \"" + name + "\"; expected cuda, cuda:1 and so on, or sim");
     }
 }

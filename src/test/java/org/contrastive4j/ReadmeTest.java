@@ -17,15 +17,15 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.gradcache.TapeEncoder;
-import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -147,25 +147,33 @@ class ReadmeTest {
                 DeviceStorage dx = device.allocate(x.bytes());
                 DeviceStorage dy = device.allocate(y.bytes());
                 DeviceStorage dLogScale = floats(device, 0);
-                DeviceStorage results = device.allocate(InfoNceKernels.RESULT_BYTES)) {
+                DeviceStorage results = device.allocate(FusedLoss.RESULT_BYTES)) {
             DeviceStream stream = device.stream();
-            InfoNceKernels.Inputs inputs =
-                    new InfoNceKernels.Inputs(n, m, d, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
-            InfoNceKernels.Gradients gradients =
-                    new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+            FusedLoss.Inputs inputs = new FusedLoss.Inputs(
+                    FusedLoss.Rows.f32(x.address(), n, d),
+                    FusedLoss.Rows.f32(y.address(), m, d),
+                    0,
+                    logScale.address(),
+                    0);
+            FusedLoss.Gradients gradients = new FusedLoss.Gradients(
+                    FusedLoss.Rows.f32(dx.address(), n, d),
+                    FusedLoss.Rows.f32(dy.address(), m, d),
+                    dLogScale.address(),
+                    0,
+                    1);
             long result = results.address();
             try (DeviceStorage scratch = device.allocate(1 << 20)) {
                 long workspace = scratch.address();
-                InfoNceKernels kernels = Backend.infoNceKernels(device, Precision.F32, 16L << 20);
-                long bytes = kernels.workspaceBytes(n, m, d, true);
-                kernels.infoNce(stream, inputs, gradients, 0, result, workspace, bytes);
+                FusedLoss loss = Backend.fusedInfoNce(device, Precision.BF16);
+                long bytes = loss.workspaceBytes(n, m, d);
+                loss.valueAndGradient(stream, inputs, gradients, result, workspace, bytes);
             }
-            ByteBuffer values =
-                    ByteBuffer.allocateDirect(InfoNceKernels.RESULT_BYTES).order(ByteOrder.nativeOrder());
+            ByteBuffer values = ByteBuffer.allocateDirect(FusedLoss.RESULT_BYTES);
             results.download(0, values);
             double outer = Math.log(Math.E + 1 + Math.exp(-1)) - 1; // rows 0 and 2 point in opposite directions
             double middle = Math.log(2 + Math.E) - 1;
-            assertEquals((2 * outer + middle) / 3, values.getDouble(0), 1e-6);
+            assertEquals(
+                    (2 * outer + middle) / 3, FusedLoss.result(values.rewind()).loss(), 1e-6);
         }
     }
 

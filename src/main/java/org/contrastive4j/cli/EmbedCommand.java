@@ -1,17 +1,16 @@
 package org.contrastive4j.cli;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.TrainedModel;
@@ -27,8 +26,13 @@ import picocli.CommandLine.Option;
         showDefaultValues = true,
         description =
                 "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
-                        + "each pair, and the picture and caption of each row to keys.tsv.")
+                        + "each pair. keys.tsv has a line for each row: id of the pair in the data set, picture, "
+                        + "caption, and whether the picture is readable; an unreadable picture is embedded as a grey "
+                        + "one. --format parquet writes all of them to embeddings.parquet. eval --embeddings reads "
+                        + "both.")
 final class EmbedCommand implements Callable<Integer> {
+    private static final int CHUNK = 1024; // pairs whose representations are in memory at a time
+
     @Mixin
     private FromOptions from;
 
@@ -41,6 +45,15 @@ final class EmbedCommand implements Callable<Integer> {
     @Option(names = "--out", required = true, description = "folder to write")
     private Path out;
 
+    /** Formats of the files. */
+    enum Format {
+        NPY,
+        PARQUET
+    }
+
+    @Option(names = "--format", description = "format of the files: ${COMPLETION-CANDIDATES}")
+    private Format format = Format.NPY;
+
     @Mixin
     private BackendOptions backend;
 
@@ -51,13 +64,17 @@ final class EmbedCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
+        OutputFiles.requireWritableFolder(
+                "--out",
+                out,
+                format == Format.NPY
+                        ? List.of(EmbeddingFiles.PICTURES, EmbeddingFiles.CAPTIONS, EmbeddingFiles.KEYS)
+                        : List.of(EmbeddingFiles.PARQUET));
         try {
-            Files.createDirectories(out);
             embed(pretrained);
             return 0;
         } catch (IOException e) {
-            throw new IllegalArgumentException(
-                    "--out " + out + " cannot be written: " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+            throw new IllegalArgumentException("--out " + out + " cannot be written: " + FileErrors.reason(e), e);
         }
     }
 
@@ -65,7 +82,7 @@ final class EmbedCommand implements Callable<Integer> {
         try (Ops ops = backend.open()) {
             if (!pretrained) {
                 try (TrainedModel model = TrainedModel.load(ops, run)) {
-                    PairDataset pairs = model.data(data);
+                    PairDataset pairs = DataProgress.of(model.config(), data);
                     write(pairs, model.embedder(pairs));
                 }
                 return;
@@ -80,28 +97,39 @@ final class EmbedCommand implements Callable<Integer> {
 
     private void write(PairDataset pairs, Embedder embedder) throws IOException {
         List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
-        try (Tensor pictures = embedder.pictures(all);
-                Tensor captions = embedder.captions(all)) {
-            NpyFile.write(out.resolve("pictures.npy"), pictures);
-            NpyFile.write(out.resolve("captions.npy"), captions);
+        EmbeddingFiles.Sink sink = null;
+        try {
+            for (int from = 0; from < all.size(); from += CHUNK) {
+                List<Integer> ids = all.subList(from, Math.min(all.size(), from + CHUNK));
+                try (Tensor pictures = embedder.pictures(ids);
+                        Tensor captions = embedder.captions(ids)) {
+                    sink = sink != null ? sink : sink(all.size(), pictures.dim(1));
+                    for (int k = 0; k < ids.size(); k++) {
+                        int id = ids.get(k);
+                        sink.add(pairs.pair(id), !pairs.isUnreadable(id), row(pictures, k), row(captions, k));
+                    }
+                }
+            }
+        } finally {
+            if (sink != null) {
+                sink.close();
+            }
         }
-        StringBuilder keys = new StringBuilder("id\tpicture\tcaption\treadable\n");
-        for (int id : all) {
-            Pair pair = pairs.pair(id);
-            keys.append(id)
-                    .append('\t')
-                    .append(plain(pair.picture()))
-                    .append('\t')
-                    .append(plain(pair.caption()))
-                    .append('\t')
-                    .append(!pairs.isUnreadable(id))
-                    .append('\n');
-        }
-        Files.writeString(out.resolve("keys.tsv"), keys, StandardCharsets.UTF_8);
         System.out.println(all.size() + " pairs: " + out);
     }
 
-    private static String plain(String text) {
-        return text.replaceAll("[\\t\\r\\n]", " ");
+    private EmbeddingFiles.Sink sink(int rows, int width) throws IOException {
+        return format == Format.NPY
+                ? EmbeddingFiles.npy(out, rows, width)
+                : ParquetFile.write(out.resolve(EmbeddingFiles.PARQUET));
+    }
+
+    private static float[] row(Tensor rows, int k) {
+        double[] values = rows.rows(k, k + 1).toDoubles();
+        float[] row = new float[values.length];
+        for (int i = 0; i < row.length; i++) {
+            row[i] = (float) values[i];
+        }
+        return row;
     }
 }

@@ -3,7 +3,7 @@ package org.contrastive4j.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
-import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.LoraAdapter;
 import org.contrastive4j.pretrained.PretrainedModel;
@@ -46,6 +46,13 @@ final class FromOptions {
     @Nullable
     Path start;
 
+    @Option(
+            names = "--picture-size",
+            description = "side of pictures in pixels, a multiple of the patch; position embeddings are interpolated "
+                    + "(bicubic); default: the size of the model")
+    @Nullable
+    private Integer pictureSize;
+
     /**
      * Returns whether the command runs a pretrained model, and rejects options that would have no effect.
      *
@@ -56,7 +63,7 @@ final class FromOptions {
         if (from == null) {
             IgnoredOptions.refuse(
                     given,
-                    List.of("--adapter", "--wise-ft", "--start"),
+                    List.of("--adapter", "--wise-ft", "--start", "--picture-size"),
                     "only for a pretrained model; name its folder with --from");
             return false;
         }
@@ -81,14 +88,15 @@ final class FromOptions {
                     "--wise-ft needs the model that fine-tuning started from; name it with --start");
         }
         Path folder = Objects.requireNonNull(from);
-        PretrainedModel model = PretrainedModel.open(ops, folder);
+        PretrainedModel.Options options = new PretrainedModel.Options(ops.parameterDtype(), pictureSize(pictureSize));
+        PretrainedModel model = PretrainedModel.open(ops, folder, options);
         try {
             if (adapter != null) {
                 LoraAdapter.load(ops, model, adapter);
                 model.encoder().merge(ops);
             }
             if (wiseFt != null) {
-                try (PretrainedModel first = PretrainedModel.open(ops, start == null ? folder : start)) {
+                try (PretrainedModel first = PretrainedModel.open(ops, start == null ? folder : start, options)) {
                     model.interpolate(first, 1 - wiseFt);
                 }
             }
@@ -97,6 +105,14 @@ final class FromOptions {
             model.close();
             throw refused;
         }
+    }
+
+    /** Returns the size for {@link PretrainedModel.Options}: 0 if none is given. */
+    static int pictureSize(@Nullable Integer given) {
+        if (given != null && given < 1) {
+            throw new IllegalArgumentException("--picture-size is " + given + ", expected a multiple of the patch");
+        }
+        return given == null ? 0 : given;
     }
 
     /** Returns the settings of adapters; the default of alpha is the rank. */

@@ -1,49 +1,33 @@
 package org.contrastive4j.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.function.BooleanSupplier;
-import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
-import org.contrastive4j.data.Batch;
-import org.contrastive4j.data.BatchLoader;
-import org.contrastive4j.data.BatchMaker;
-import org.contrastive4j.data.BatchOrder;
-import org.contrastive4j.data.CaptionEncoder;
-import org.contrastive4j.data.Identities;
-import org.contrastive4j.data.PairDataset;
-import org.contrastive4j.data.Splits;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
-import org.contrastive4j.optim.WarmupCosine;
-import org.contrastive4j.pretrained.FineTuner;
-import org.contrastive4j.pretrained.FineTuning;
-import org.contrastive4j.pretrained.LoraAdapter;
-import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.FineTunedModel;
+import org.contrastive4j.pretrained.FineTunedModel.FineTuning;
+import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.tensor.DType;
-import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
-import org.contrastive4j.train.Trainer;
+import org.contrastive4j.train.TrainableModel;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 
-/** Implements {@code train --from}: fine-tunes a pretrained model and writes the model or its adapter. */
+/** The options of {@code train --from}, which trains a pretrained model instead of a new one. */
 final class PretrainedTraining {
     private static final double WHOLE_RATE = 1e-5;
     private static final double LORA_RATE = 1e-4;
     private static final double WEIGHT_DECAY = 0.1;
-    private static final String METRICS = "metrics.jsonl";
 
     /** Options of training that fine-tuning follows too; all others are refused. */
     private static final Set<String> USED = Set.of(
@@ -61,7 +45,9 @@ final class PretrainedTraining {
             "--clip",
             "--weight-decay",
             "--out",
+            "--resume",
             "--save-every",
+            "--recall-every",
             "--device",
             "--precision");
 
@@ -73,6 +59,13 @@ final class PretrainedTraining {
                     + "with LoRA")
     @Nullable
     Path from;
+
+    @Option(
+            names = "--picture-size",
+            description = "with --from: side of pictures in pixels, a multiple of the patch; position embeddings are "
+                    + "interpolated (bicubic); default: the size of the model")
+    @Nullable
+    private Integer pictureSize;
 
     @Option(names = "--lock-image", description = "with --from: freeze the picture tower (LiT)")
     private boolean lockImage;
@@ -119,26 +112,23 @@ final class PretrainedTraining {
     /**
      * Checks that the options fit each other.
      *
+     * @param fineTunes whether the run trains a pretrained model
      * @throws IllegalArgumentException with the options that would have no effect
      */
-    void checkOptions(ParseResult given) {
-        List<String> own = CommandSpec.forAnnotatedObject(new PretrainedTraining()).options().stream()
-                .map(OptionSpec::longestName)
-                .toList();
-        if (from == null) {
-            IgnoredOptions.refuse(given, own, "only for fine-tuning; name the folder of a model with --from");
+    void checkOptions(ParseResult given, boolean fineTunes) {
+        if (!fineTunes) {
+            IgnoredOptions.refuse(given, own(), "only for fine-tuning; name the folder of a model with --from");
             return;
         }
-        IgnoredOptions.refuse(
-                given,
-                List.of("--resume"),
-                "a fine-tuning run cannot be continued; it starts from the model in --from each time");
         List<String> without = given.matchedOptions().stream()
                 .map(OptionSpec::longestName)
-                .filter(name -> !own.contains(name) && !USED.contains(name))
+                .filter(name -> !own().contains(name) && !USED.contains(name))
                 .distinct()
                 .toList();
         IgnoredOptions.refuse(given, without, "without effect with --from, where the folder of the model decides");
+        if (given.hasMatchedOption("--resume")) {
+            return; // the options of the run decide which others have an effect
+        }
         if (loraRank == null) {
             IgnoredOptions.refuse(
                     given,
@@ -154,170 +144,88 @@ final class PretrainedTraining {
         }
     }
 
-    private Path from() {
-        return Objects.requireNonNull(from, "--from");
+    private static List<String> own() {
+        return CommandSpec.forAnnotatedObject(new PretrainedTraining()).options().stream()
+                .map(OptionSpec::longestName)
+                .toList();
     }
 
-    private static void requireNew(Path out) {
-        for (String file : List.of(METRICS, "adapter", "model")) {
-            if (Files.exists(out.resolve(file))) {
-                throw new IllegalArgumentException(
-                        "--out " + out + " holds a run already (" + file + "); choose another folder");
+    /** Opens the model of a new run; the caller closes it. */
+    FineTunedModel open(Ops ops, long seed) {
+        LowRankConfig adapters = loraRank == null ? null : FromOptions.lowRank(loraRank, loraAlpha, loraDropout);
+        FineTunedModel.Settings settings = new FineTunedModel.Settings(
+                new FineTuning(lockImage, lockText, unlockBlocks, layerDecay),
+                adapters,
+                adapters == null ? List.of() : loraTargets,
+                baseWeights,
+                FromOptions.pictureSize(pictureSize));
+        return FineTunedModel.open(ops, Objects.requireNonNull(from, "--from"), settings, seed);
+    }
+
+    /**
+     * Opens the model of a resumed run; the caller closes it.
+     *
+     * @param origin of the model, from the checkpoint
+     * @throws IllegalArgumentException with each option that differs from the run
+     */
+    FineTunedModel reopen(Ops ops, ParseResult given, Map<String, Object> origin, long seed) {
+        FineTunedModel.Settings run = FineTunedModel.settings(origin);
+        requireUnchanged(given, run);
+        Path location = from == null ? Path.of(String.valueOf(origin.get(TrainableModel.LOCATION))) : from;
+        return FineTunedModel.open(ops, location, run, seed);
+    }
+
+    private static void requireUnchanged(ParseResult given, FineTunedModel.Settings run) {
+        FineTuning tuning = run.tuning();
+        LowRankConfig adapters = run.adapters();
+        List<String> refused = new ArrayList<>();
+        requireEqual(given, "--lock-image", tuning.lockImage(), refused);
+        requireEqual(given, "--lock-text", tuning.lockText(), refused);
+        requireEqual(given, "--unlock-blocks", tuning.unlockBlocks(), refused);
+        requireEqual(given, "--layer-decay", tuning.layerDecay(), refused);
+        requireEqual(given, "--lora-rank", adapters == null ? null : adapters.rank(), refused);
+        requireEqual(given, "--lora-alpha", adapters == null ? null : adapters.alpha(), refused);
+        requireEqual(given, "--lora-dropout", adapters == null ? null : adapters.dropout(), refused);
+        requireEqual(given, "--lora-targets", adapters == null ? null : run.targets(), refused);
+        requireEqual(given, "--base-weights", run.baseWeights(), refused);
+        requireEqual(given, "--picture-size", run.imageSize() == 0 ? null : run.imageSize(), refused);
+        ResumeOptions.refuse(refused);
+    }
+
+    private static void requireEqual(ParseResult given, String option, @Nullable Object ofRun, List<String> refused) {
+        if (given.hasMatchedOption(option)) {
+            Object value = given.matchedOptionValue(option, null);
+            if (!Objects.equals(value, ofRun)) {
+                refused.add(option + " is " + (ofRun == null ? "not set" : ofRun) + ", got " + value);
             }
         }
     }
 
-    /** Runs all steps; returns false if the user stopped them. */
-    boolean run(
-            Ops ops,
-            TrainConfig config,
-            boolean rateIsGiven,
-            boolean decayIsGiven,
-            Path out,
-            int saveEvery,
-            BooleanSupplier stopRequested) {
-        requireNew(out);
-        PretrainedModel.Options options =
-                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
-        try (RunFolder folder = RunFolder.open(out);
-                PretrainedModel model = PretrainedModel.open(ops, from(), options);
-                TextTokenizer tokenizer = model.tokenizer()) {
-            FineTuning tuning = new FineTuning(lockImage, lockText, unlockBlocks, layerDecay);
-            LoraAdapter adapter = null;
-            if (loraRank != null) {
-                adapter = LoraAdapter.add(
-                        ops, model, FromOptions.lowRank(loraRank, loraAlpha, loraDropout), loraTargets, config.seed());
-                for (Parameter parameter : adapter.parameters()) {
-                    boolean locked = parameter.name().startsWith("image.") ? lockImage : lockText;
-                    parameter.freeze(locked);
-                }
-            } else {
-                tuning.apply(model.encoder());
-            }
-            double decay = decayIsGiven ? config.optimizer().weightDecay() : WEIGHT_DECAY;
-            FineTuner.Settings settings = new FineTuner.Settings(
-                    config.chunk(),
-                    config.memoryBudget(),
-                    config.clip(),
-                    new AdamW.Config(0.9, 0.98, 1e-6, decay),
-                    config.seed());
-            double rate = rateIsGiven ? config.learningRate() : loraRank != null ? LORA_RATE : WHOLE_RATE;
-            PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
-            Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-            try (FineTuner tuner = new FineTuner(ops, model, tuning, settings)) {
-                boolean done = steps(
-                        ops,
-                        config,
-                        rate,
-                        model,
-                        tokenizer,
-                        data,
-                        splits,
-                        tuner,
-                        folder,
-                        adapter,
-                        saveEvery,
-                        stopRequested);
-                save(model, adapter, out);
-                if (done) {
-                    measure(ops, model, tokenizer, data, splits);
-                }
-                return done;
-            }
-        }
+    /** Returns the configuration of a new run: sizes and loss of the model, other defaults than for a new model. */
+    static TrainConfig config(ParseResult given, TrainConfig options, FineTunedModel model) {
+        double rate = model.adapts() ? LORA_RATE : WHOLE_RATE;
+        double decay = options.optimizer().weightDecay();
+        boolean clip = model.pretrained().config().family() == PretrainedConfig.Family.CLIP;
+        return options.toBuilder()
+                .model(model.encoder().config())
+                .preprocessing(model.pretrained().preprocessing())
+                .vocabulary(model.encoder().config().text().vocabulary())
+                .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
+                .augmentation(Augmentation.none())
+                .learningRate(given.hasMatchedOption("--learning-rate") ? options.learningRate() : rate)
+                .optimizer(new AdamW.Config(
+                        0.9, 0.98, 1e-6, given.hasMatchedOption("--weight-decay") ? decay : WEIGHT_DECAY))
+                .build();
     }
 
-    private boolean steps(
-            Ops ops,
-            TrainConfig config,
-            double rate,
-            PretrainedModel model,
-            TextTokenizer tokenizer,
-            PairDataset data,
-            Splits splits,
-            FineTuner tuner,
-            RunFolder folder,
-            @Nullable LoraAdapter adapter,
-            int saveEvery,
-            BooleanSupplier stopRequested) {
-        CaptionEncoder captions = model.captions(tokenizer);
-        int tokens = model.config().contextLength();
-        BatchOrder order =
-                BatchOrder.of(data, splits, new Identities(data, captions, tokens), config.batch(), config.seed());
-        BatchMaker maker = new BatchMaker(data, captions, model.preprocessing(), tokens, config.seed());
-        WarmupCosine schedule = new WarmupCosine(rate, Math.min(config.warmup(), config.steps()), config.steps(), 0);
-        long numbers = tuner.trained().stream()
-                .mapToLong(parameter -> parameter.value().size())
-                .sum();
-        System.out.printf(
-                Locale.ROOT,
-                "%,d training pairs on %s; %,d trained parameters, batches of %d pairs%n",
-                splits.train().size(),
-                ops.name(),
-                numbers,
-                config.batch());
-        try (BatchLoader loader = new BatchLoader(
-                order, maker, Augmentation.none(), 0, config.steps(), BatchLoader.defaultThreads(), 2)) {
-            for (int step = 0; step < config.steps() && !stopRequested.getAsBoolean(); step++) {
-                long start = System.nanoTime();
-                Batch batch = loader.next();
-                if (step == 0) {
-                    System.out.print(tuner.plan(batch));
-                }
-                PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
-                Map<String, Object> metrics = new LinkedHashMap<>();
-                metrics.put("step", step + 1);
-                metrics.put("loss", result.loss());
-                metrics.put("accuracy", result.rowAccuracy());
-                metrics.put("learningRate", schedule.at(step));
-                metrics.put("seconds", (System.nanoTime() - start) / 1e9);
-                folder.append(metrics);
-                System.out.printf(
-                        Locale.ROOT,
-                        "step %d of %d: loss %.4f, %.1f s%n",
-                        step + 1,
-                        config.steps(),
-                        result.loss(),
-                        (System.nanoTime() - start) / 1e9);
-                if ((step + 1) % saveEvery == 0 && step + 1 < config.steps()) {
-                    write(model, adapter, folder.path());
-                }
-            }
-        }
-        if (stopRequested.getAsBoolean()) {
-            System.out.println("stopped; what was trained so far is saved, but the run cannot be continued");
-            return false;
-        }
-        return true;
-    }
-
-    private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
-        write(model, adapter, out);
-        if (adapter != null) {
-            System.out.println("adapter: " + out.resolve("adapter") + "; create a model with: merge --from " + from
-                    + " --adapter " + out.resolve("adapter") + " --out DIR");
+    /** Writes the adapter or the model, and prints where. */
+    static void save(FineTunedModel model, Path out) {
+        Path saved = model.save(out);
+        if (model.adapts()) {
+            System.out.println("adapter: " + saved + "; create a model with: merge --from "
+                    + model.pretrained().source() + " --adapter " + saved + " --out DIR");
         } else {
-            System.out.println("model: " + out.resolve("model"));
-        }
-    }
-
-    private void write(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
-        if (adapter == null) {
-            model.save(out.resolve("model"));
-        } else {
-            adapter.save(
-                    out.resolve("adapter"), from().toAbsolutePath().normalize().toString());
-        }
-    }
-
-    private static void measure(
-            Ops ops, PretrainedModel model, TextTokenizer tokenizer, PairDataset data, Splits splits) {
-        Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
-        splits.tests()
-                .forEach((name, samples) ->
-                        recalls.put(name, Trainer.recall(ops, model.embedder(data, tokenizer), samples)));
-        if (!recalls.isEmpty()) {
-            System.out.print(RecallTable.of(recalls));
+            System.out.println("model: " + saved);
         }
     }
 }

@@ -9,7 +9,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
-import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.loss.LossOption;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.VisionTransformer;
@@ -51,7 +50,7 @@ final class ResumeOptions {
         fixed.put("--clip", TrainConfig::clip);
         fixed.put("--weight-decay", run -> run.optimizer().weightDecay());
         fixed.put("--vocabulary", TrainConfig::vocabulary);
-        fixed.put("--no-augmentation", run -> run.augmentation().equals(Augmentation.none()));
+        fixed.putAll(AugmentationOptions.fixed());
         fixed.put("--dropout", run -> image(run).transformer().dropout());
         fixed.put("--image-size", run -> image(run).imageSize());
         fixed.put("--patch", run -> image(run).kernel());
@@ -84,18 +83,16 @@ final class ResumeOptions {
     static TrainConfig config(ParseResult given, TrainConfig run) {
         List<String> refused = new ArrayList<>();
         fixed().forEach((option, ofRun) -> {
-            if (given.hasMatchedOption(option)) {
+            Object own = ofRun.apply(run);
+            boolean changedByOthers = option.equals(AugmentationOptions.NAME) && AugmentationOptions.CUSTOM.equals(own);
+            if (given.hasMatchedOption(option) && !changedByOthers) {
                 Object value = given.matchedOptionValue(option, null);
-                Object own = ofRun.apply(run);
                 if (!Objects.equals(option.equals("--guide") ? absolute(value) : value, own)) {
                     refused.add(option + " is " + (own == null || own.equals("") ? "not set" : own) + ", got " + value);
                 }
             }
         });
-        if (!refused.isEmpty()) {
-            throw new IllegalArgumentException("a run keeps these options when it is resumed: "
-                    + String.join("; ", refused) + "; leave them out, or start a new run in another --out");
-        }
+        refuse(refused);
         TrainConfig.Builder changed = run.toBuilder();
         if (given.hasMatchedOption("--steps")) {
             changed.steps(given.matchedOptionValue("--steps", run.steps()));
@@ -110,6 +107,14 @@ final class ResumeOptions {
             changed.data(absolute(given.matchedOptionValue("--data", Path.of(run.data()))));
         }
         return changed.build();
+    }
+
+    /** @throws IllegalArgumentException if there are descriptions of options that must not change */
+    static void refuse(List<String> refused) {
+        if (!refused.isEmpty()) {
+            throw new IllegalArgumentException("a run keeps these options when it is resumed: "
+                    + String.join("; ", refused) + "; leave them out, or start a new run in another --out");
+        }
     }
 
     private static String absolute(@Nullable Object path) {

@@ -29,8 +29,12 @@ final class SharedOptions {
     @Nullable
     Double lossScale;
 
-    @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
-    Path data = Path.of(DEFAULT.data());
+    @Option(
+            names = "--data",
+            description = "folder with captions.tsv or captions.csv, or WebDataset shards: a folder, a .tar file or a "
+                    + "pattern such as \"shards/{00000..00041}.tar\"; the default is looked for in the working folder "
+                    + "and in the project of the launcher")
+    Path data = DefaultData.RELATIVE;
 
     @Option(names = "--strict", description = "refuse bad pairs instead of leaving them out")
     boolean strict;
@@ -108,14 +112,14 @@ final class SharedOptions {
     @Option(names = "--embedding", description = "width of the representations that are compared")
     int embedding = DEFAULT.model().image().embedding();
 
-    @Option(names = "--no-augmentation", description = "train on unchanged pictures and captions")
-    boolean noAugmentation;
+    @Mixin
+    AugmentationOptions augmentation;
 
     /** Returns the configuration of a new run. */
     TrainConfig config(long seed, int batch, LossConfig loss) {
         AdamW.Config adam = DEFAULT.optimizer();
         return DEFAULT.toBuilder()
-                .data(data.toAbsolutePath().normalize().toString())
+                .data(DefaultData.located(data).toAbsolutePath().normalize().toString())
                 .strict(strict)
                 .heldOutGroup(heldOut())
                 .unseenShare(unseenShare)
@@ -128,7 +132,7 @@ final class SharedOptions {
                 .warmup(warmup)
                 .clip(clip)
                 .vocabulary(vocabulary)
-                .augmentation(noAugmentation ? Augmentation.none() : DEFAULT.augmentation())
+                .augmentation(augmentation.augmentation(isDefaultData() ? DEFAULT.augmentation() : Augmentation.clip()))
                 .optimizer(new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay))
                 .model(model())
                 .loss(loss)
@@ -139,9 +143,12 @@ final class SharedOptions {
     }
 
     private String heldOut() {
-        boolean isDefaultData = data.equals(Path.of(DEFAULT.data()));
-        String group = heldOutGroup != null ? heldOutGroup : isDefaultData ? DEFAULT.heldOutGroup() : NO_GROUP;
+        String group = heldOutGroup != null ? heldOutGroup : isDefaultData() ? DEFAULT.heldOutGroup() : NO_GROUP;
         return group.equals(NO_GROUP) ? "" : group;
+    }
+
+    private boolean isDefaultData() {
+        return data.equals(DefaultData.RELATIVE);
     }
 
     /** Returns the samples encoded at a time; the default is at most the batch. */

@@ -1,11 +1,22 @@
 package org.contrastive4j.data;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Random changes to a pair that leave its meaning: how far each may go. Every draw depends only on (seed,
- * epoch, sample id).
+ * Random changes to a pair that leave its meaning. Every draw depends only on (seed, epoch, sample id), so the bits of
+ * a batch depend neither on the number of threads nor on where a run was resumed.
+ *
+ * <p>The first six settings are for icons: an affine map, a mixture of colours and a grey square. The last four are
+ * those of open_clip for photographs, applied before them: a random crop of the original picture that is resampled to
+ * the input size, colour jitter, grey, and a flip, which is off by default because it mirrors text in pictures.
+ *
+ * <p>Source: torchvision, RandomResizedCrop, ColorJitter and RandomGrayscale on Pillow pictures; open_clip,
+ * AugmentationCfg.
  *
  * @param shift largest shift, as a share of the side
  * @param zoom largest relative change of size, each axis for itself by up to half of it more
@@ -13,9 +24,105 @@ import java.util.List;
  * @param colour largest change of each entry of the matrix that mixes red, green and blue; white stays white
  * @param cutout largest side of a grey square put over the picture, as a share of the side
  * @param wordDropout probability of leaving out each word of the caption; one word always stays
+ * @param crop random crop of the original picture; null to resize and crop its centre
+ * @param jitter changes of brightness, contrast, saturation and hue; null for none
+ * @param greyProbability probability of turning the picture grey
+ * @param flipProbability probability of mirroring the picture left to right
  */
 public record Augmentation(
-        double shift, double zoom, double rotation, double colour, double cutout, double wordDropout) {
+        double shift,
+        double zoom,
+        double rotation,
+        double colour,
+        double cutout,
+        double wordDropout,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable RandomResizedCrop crop,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable ColorJitter jitter,
+        double greyProbability,
+        double flipProbability) {
+    private static final Augmentation NONE = new Augmentation(0, 0, 0, 0, 0, 0);
+    private static final Augmentation EMOJI = new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4);
+    private static final Augmentation CLIP = NONE.with(RandomResizedCrop.CLIP);
+
+    /**
+     * The part of the original picture that becomes the input.
+     *
+     * @param minScale smallest share of the picture's area
+     * @param maxScale largest share of the picture's area, at most 1
+     * @param minRatio smallest ratio of width to height
+     * @param maxRatio largest ratio of width to height
+     */
+    public record RandomResizedCrop(double minScale, double maxScale, double minRatio, double maxRatio) {
+        /** The ranges of CLIP: 0.9 to 1 of the area, ratios of 3 / 4 to 4 / 3. */
+        public static final RandomResizedCrop CLIP = new RandomResizedCrop(0.9, 1, 3 / 4.0, 4 / 3.0);
+
+        /**
+         * Checks the ranges.
+         *
+         * @param minScale smallest share of the picture's area
+         * @param maxScale largest share of the picture's area, at most 1
+         * @param minRatio smallest ratio of width to height
+         * @param maxRatio largest ratio of width to height
+         * @throws IllegalArgumentException when a range is empty or out of bounds
+         */
+        public RandomResizedCrop {
+            if (!(minScale > 0 && minScale <= maxScale && maxScale <= 1)) {
+                throw new IllegalArgumentException(
+                        "crop of " + minScale + " to " + maxScale + " of the area: expected 0 < least <= largest <= 1");
+            }
+            if (!(minRatio > 0 && minRatio <= maxRatio && Double.isFinite(maxRatio))) {
+                throw new IllegalArgumentException("crop with ratios of " + minRatio + " to " + maxRatio
+                        + ": expected 0 < least <= largest, finite");
+            }
+        }
+    }
+
+    /**
+     * Changes of colour, in random order, with factors drawn from [1 - x, 1 + x], not below 0.
+     *
+     * @param brightness x of the factor that the picture is multiplied by
+     * @param contrast x of the factor of the distance from the mean grey
+     * @param saturation x of the factor of the distance from the picture in grey
+     * @param hue largest rotation of the hue, as a share of the circle, at most 0.5
+     * @param probability probability of the changes
+     */
+    public record ColorJitter(double brightness, double contrast, double saturation, double hue, double probability) {
+        /**
+         * Checks the settings.
+         *
+         * @param brightness x of the factor that the picture is multiplied by
+         * @param contrast x of the factor of the distance from the mean grey
+         * @param saturation x of the factor of the distance from the picture in grey
+         * @param hue largest rotation of the hue, as a share of the circle, at most 0.5
+         * @param probability probability of the changes
+         * @throws IllegalArgumentException when one is out of range
+         */
+        public ColorJitter {
+            boolean valid = brightness >= 0 && contrast >= 0 && saturation >= 0 && hue >= 0 && hue <= 0.5;
+            if (!valid || !Double.isFinite(brightness + contrast + saturation) || !isProbability(probability)) {
+                throw new IllegalArgumentException("colour jitter with brightness " + brightness + ", contrast "
+                        + contrast + ", saturation " + saturation + ", hue " + hue + ", probability " + probability
+                        + ": expected finite values of 0 or more, hue at most 0.5, a probability from 0 to 1");
+            }
+        }
+    }
+
+    /**
+     * Checks the settings.
+     *
+     * @param shift largest shift, as a share of the side
+     * @param zoom largest relative change of size
+     * @param rotation largest angle in degrees
+     * @param colour largest change of each entry of the matrix that mixes red, green and blue
+     * @param cutout largest side of a grey square put over the picture, as a share of the side
+     * @param wordDropout probability of leaving out each word of the caption
+     * @param crop random crop of the original picture; null to resize and crop its centre
+     * @param jitter changes of brightness, contrast, saturation and hue; null for none
+     * @param greyProbability probability of turning the picture grey
+     * @param flipProbability probability of mirroring the picture left to right
+     * @throws IllegalArgumentException when one is out of range
+     */
+    @JsonCreator
     public Augmentation {
         if (shift < 0
                 || zoom < 0
@@ -28,13 +135,151 @@ public record Augmentation(
                 || wordDropout >= 1) {
             throw new IllegalArgumentException("augmentation with shift " + shift + ", zoom " + zoom + ", rotation "
                     + rotation + ", colour " + colour + ", cutout " + cutout + ", word dropout " + wordDropout
-                    + ": wanted 0 or more, zoom and word dropout below 1, cutout at most 1");
+                    + ": expected 0 or more, zoom and word dropout below 1, cutout at most 1");
+        }
+        if (!isProbability(greyProbability) || !isProbability(flipProbability)) {
+            throw new IllegalArgumentException("augmentation with probability " + greyProbability + " of grey and "
+                    + flipProbability + " of a flip: expected 0 to 1");
         }
     }
 
-    /** Leaves everything as it is. */
+    /**
+     * Creates an augmentation for icons: no crop of the original picture, no jitter, no grey, no flip.
+     *
+     * @param shift largest shift, as a share of the side
+     * @param zoom largest relative change of size
+     * @param rotation largest angle in degrees
+     * @param colour largest change of each entry of the matrix that mixes red, green and blue
+     * @param cutout largest side of a grey square put over the picture, as a share of the side
+     * @param wordDropout probability of leaving out each word of the caption
+     */
+    public Augmentation(double shift, double zoom, double rotation, double colour, double cutout, double wordDropout) {
+        this(shift, zoom, rotation, colour, cutout, wordDropout, null, null, 0, 0);
+    }
+
+    private static boolean isProbability(double value) {
+        return value >= 0 && value <= 1;
+    }
+
+    /**
+     * Returns the augmentation that leaves everything as it is.
+     *
+     * @return "none"
+     */
     public static Augmentation none() {
-        return new Augmentation(0, 0, 0, 0, 0, 0);
+        return NONE;
+    }
+
+    /**
+     * Returns the augmentation of the default run on emoji.
+     *
+     * @return "emoji"
+     */
+    public static Augmentation emoji() {
+        return EMOJI;
+    }
+
+    /**
+     * Returns the augmentation that CLIP was trained with, the default of open_clip: {@link RandomResizedCrop#CLIP},
+     * unchanged colours and captions.
+     *
+     * @return "clip"
+     */
+    public static Augmentation clip() {
+        return CLIP;
+    }
+
+    /**
+     * Returns the augmentation of a name.
+     *
+     * @param name "none", "emoji" or "clip"
+     * @return the augmentation
+     * @throws IllegalArgumentException for another name
+     */
+    public static Augmentation named(String name) {
+        return switch (name) {
+            case "none" -> NONE;
+            case "emoji" -> EMOJI;
+            case "clip" -> CLIP;
+            default ->
+                throw new IllegalArgumentException(
+                        "augmentation \"" + name + "\" is unknown, expected clip, emoji or none");
+        };
+    }
+
+    /**
+     * Returns the name of this augmentation.
+     *
+     * @return "none", "emoji", "clip", or "custom" for other settings
+     */
+    public String name() {
+        return equals(NONE) ? "none" : equals(EMOJI) ? "emoji" : equals(CLIP) ? "clip" : "custom";
+    }
+
+    /**
+     * Returns this augmentation with another crop.
+     *
+     * @param other crop of the original picture; null to resize and crop its centre
+     * @return a copy
+     */
+    public Augmentation with(@Nullable RandomResizedCrop other) {
+        return new Augmentation(
+                shift, zoom, rotation, colour, cutout, wordDropout, other, jitter, greyProbability, flipProbability);
+    }
+
+    /**
+     * Returns this augmentation with other changes of colour and another flip.
+     *
+     * @param otherJitter changes of brightness, contrast, saturation and hue; null for none
+     * @param otherGrey probability of turning the picture grey
+     * @param otherFlip probability of mirroring the picture left to right
+     * @return a copy
+     */
+    public Augmentation with(@Nullable ColorJitter otherJitter, double otherGrey, double otherFlip) {
+        return new Augmentation(
+                shift, zoom, rotation, colour, cutout, wordDropout, crop, otherJitter, otherGrey, otherFlip);
+    }
+
+    /**
+     * Returns the settings in words, for reports.
+     *
+     * @return one line that begins with the name
+     */
+    public String description() {
+        List<String> parts = new ArrayList<>();
+        if (crop != null) {
+            parts.add(String.format(
+                    Locale.ROOT,
+                    "random resized crop of %s to %s of the area with ratios of %.3f to %.3f",
+                    crop.minScale,
+                    crop.maxScale,
+                    crop.minRatio,
+                    crop.maxRatio));
+        }
+        if (jitter != null) {
+            parts.add("with probability " + jitter.probability + " colour jitter of brightness " + jitter.brightness
+                    + ", contrast " + jitter.contrast + ", saturation " + jitter.saturation + ", hue " + jitter.hue);
+        }
+        add(parts, "grey with probability ", greyProbability);
+        add(parts, "horizontal flip with probability ", flipProbability);
+        add(parts, "shift up to ", shift);
+        add(parts, "zoom up to ", zoom);
+        add(parts, "rotation in degrees up to ", rotation);
+        add(parts, "mixture of colours up to ", colour);
+        add(parts, "cutout up to ", cutout);
+        add(parts, "dropout of words with probability ", wordDropout);
+        return parts.isEmpty() ? name() : name() + ": " + String.join("; ", parts);
+    }
+
+    private static void add(List<String> parts, String what, double value) {
+        if (value > 0) {
+            parts.add(what + value);
+        }
+    }
+
+    /** Returns whether pictures are changed before the affine map: only then are these random numbers drawn. */
+    boolean isOfPhotos() {
+        return crop != null || jitter != null || greyProbability > 0 || flipProbability > 0;
     }
 
     /** The words of the caption that stay, in order. */
@@ -53,136 +298,5 @@ public record Augmentation(
             kept.add(words.get(0));
         }
         return String.join(" ", kept);
-    }
-
-    /**
-     * Writes the changed picture, normalised to (value - 0.5) / 0.5.
-     *
-     * @param picture size x size x 3, unsigned bytes
-     * @param target from index {@code at} on; written
-     */
-    void picture(byte[] picture, int size, DataRandom random, int sample, int epoch, float[] target, int at) {
-        Draw draw = new Draw(random, sample, epoch);
-        float[] moved = new float[picture.length];
-        for (int i = 0; i < moved.length; i++) {
-            moved[i] = (picture[i] & 255) / 255f;
-        }
-        if (shift > 0 || zoom > 0 || rotation > 0) {
-            moved = move(moved, size, draw);
-        }
-        recolour(moved, draw, target, at);
-        if (cutout > 0) {
-            cut(size, draw, target, at);
-        }
-    }
-
-    /** Numbers in [-1, 1), one after the other. */
-    private static final class Draw {
-        private final DataRandom random;
-        private final int sample;
-        private final int epoch;
-        private int index;
-
-        Draw(DataRandom random, int sample, int epoch) {
-            this.random = random;
-            this.sample = sample;
-            this.epoch = epoch;
-        }
-
-        double next() {
-            return 2 * random.uniform(DataRandom.PICTURE, sample, epoch, index++) - 1;
-        }
-    }
-
-    /** Samples the picture bilinearly at the inverse of a random affine map about its centre; white outside. */
-    private float[] move(float[] picture, int size, Draw draw) {
-        double angle = Math.toRadians(rotation * draw.next());
-        double common = Math.pow(1 + zoom, draw.next());
-        double scaleX = common * (1 + 0.5 * zoom * draw.next());
-        double scaleY = common * (1 + 0.5 * zoom * draw.next());
-        double centre = (size - 1) / 2.0;
-        double dx = centre + shift * size * draw.next();
-        double dy = centre + shift * size * draw.next();
-        float xx = (float) (Math.cos(angle) / scaleX);
-        float xy = (float) (Math.sin(angle) / scaleX);
-        float yx = (float) (-Math.sin(angle) / scaleY);
-        float yy = (float) (Math.cos(angle) / scaleY);
-        float[] moved = new float[picture.length];
-        for (int v = 0; v < size; v++) {
-            for (int u = 0; u < size; u++) {
-                float cu = (float) (u - centre);
-                float cv = (float) (v - centre);
-                bilinear(
-                        picture,
-                        size,
-                        (float) dx + xx * cu + xy * cv,
-                        (float) dy + yx * cu + yy * cv,
-                        moved,
-                        (v * size + u) * 3);
-            }
-        }
-        return moved;
-    }
-
-    private static void bilinear(float[] picture, int size, float x, float y, float[] target, int at) {
-        int x0 = (int) Math.floor(x);
-        int y0 = (int) Math.floor(y);
-        float fx = x - x0;
-        float fy = y - y0;
-        if (x0 >= 0 && y0 >= 0 && x0 + 1 < size && y0 + 1 < size) {
-            int p = (y0 * size + x0) * 3;
-            int q = p + size * 3;
-            for (int c = 0; c < 3; c++) {
-                float top = picture[p + c] + fx * (picture[p + 3 + c] - picture[p + c]);
-                float bottom = picture[q + c] + fx * (picture[q + 3 + c] - picture[q + c]);
-                target[at + c] = top + fy * (bottom - top);
-            }
-            return;
-        }
-        for (int c = 0; c < 3; c++) {
-            float top = pixel(picture, size, x0, y0, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0, c) * fx;
-            float bottom =
-                    pixel(picture, size, x0, y0 + 1, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0 + 1, c) * fx;
-            target[at + c] = top + fy * (bottom - top);
-        }
-    }
-
-    private static float pixel(float[] picture, int size, int x, int y, int c) {
-        return x < 0 || y < 0 || x >= size || y >= size ? 1f : picture[(y * size + x) * 3 + c];
-    }
-
-    /** white - rgb' = (I + colour R) (white - rgb): changes act on the distance from white, R uniform in [-1, 1). */
-    private void recolour(float[] picture, Draw draw, float[] target, int at) {
-        float[] mix = new float[9];
-        for (int k = 0; k < 9; k++) {
-            mix[k] = (float) ((k % 4 == 0 ? 1 : 0) + colour * draw.next());
-        }
-        for (int i = 0; i < picture.length; i += 3) {
-            float r = 1 - picture[i];
-            float g = 1 - picture[i + 1];
-            float b = 1 - picture[i + 2];
-            target[at + i] = normal(mix[0] * r + mix[1] * g + mix[2] * b);
-            target[at + i + 1] = normal(mix[3] * r + mix[4] * g + mix[5] * b);
-            target[at + i + 2] = normal(mix[6] * r + mix[7] * g + mix[8] * b);
-        }
-    }
-
-    /** From distance to white in [0, 1] to (value - 0.5) / 0.5. */
-    private static float normal(float darkness) {
-        return 1 - 2 * Math.min(1f, Math.max(0f, darkness));
-    }
-
-    private void cut(int size, Draw draw, float[] target, int at) {
-        int side = (int) (size * cutout * Math.abs(draw.next()));
-        int left = (int) ((draw.next() + 1) / 2 * (size - side));
-        int top = (int) ((draw.next() + 1) / 2 * (size - side));
-        for (int y = top; y < top + side; y++) {
-            for (int x = left; x < left + side; x++) {
-                int pixel = at + (y * size + x) * 3;
-                target[pixel] = 0;
-                target[pixel + 1] = 0;
-                target[pixel + 2] = 0;
-            }
-        }
     }
 }

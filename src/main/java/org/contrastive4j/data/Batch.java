@@ -7,7 +7,7 @@ import java.util.Arrays;
  *
  * @param sampleIds of the pairs
  * @param imageSize side of a picture
- * @param pictures [pairs, imageSize, imageSize, 3], normalised to (value - 0.5) / 0.5
+ * @param pictures [pairs, imageSize, imageSize, 3], normalised by the preprocessing
  * @param maxTokens of the longest caption of the batch, or more where captions are padded further
  * @param tokens [pairs, maxTokens], padded with 0
  * @param lengths [pairs], tokens of each caption, at least 1

@@ -126,13 +126,18 @@ public final class BatchMaker {
     }
 
     private boolean draw(int id, Augmentation augmentation, int epoch, float[] pictures, int k) {
-        byte[] picture = picture(id);
-        if (picture == null) {
+        PictureAugmentation changes = new PictureAugmentation(augmentation, preprocessing, random);
+        byte[] square;
+        if (changes.needsOriginal()) {
+            RgbPicture original = data.decoded(id);
+            square = original == null ? null : changes.cropped(original, id, epoch);
+        } else {
+            square = picture(id);
+        }
+        if (square == null) {
             return false;
         }
-        int values = values();
-        augmentation.picture(picture, preprocessing.size(), random, id, epoch, pictures, k * values);
-        preprocessing.renormalise(pictures, k * values, (k + 1) * values);
+        changes.apply(square, id, epoch, pictures, k * values());
         return true;
     }
 
@@ -171,5 +176,28 @@ public final class BatchMaker {
             System.arraycopy(tokens[k], 0, ids, k * longest, lengths[k]);
         }
         return new Batch(sampleIds, imageSize, pictures, longest, ids, lengths);
+    }
+
+    /** Turns captions into token ids: a {@link Tokenizer}, or that of a pretrained model. Any thread may use it. */
+    public interface CaptionEncoder {
+        /**
+         * Returns the ids of a caption.
+         *
+         * @param caption any text
+         * @param maxTokens largest number of ids
+         * @return 1 to maxTokens ids
+         */
+        int[] encode(String caption, int maxTokens);
+
+        /**
+         * Returns the share of tokens that stand for characters the encoder does not know.
+         *
+         * @param captions texts
+         * @param maxTokens that captions are cut at
+         * @return 0 to 1; 0 for an encoder that knows every byte
+         */
+        default double unknownShare(Iterable<String> captions, int maxTokens) {
+            return 0;
+        }
     }
 }

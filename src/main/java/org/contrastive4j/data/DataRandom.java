@@ -12,6 +12,8 @@ final class DataRandom {
     static final int PICTURE = 3;
     static final int TEXT = 4;
     static final int BUFFER = 5;
+    static final int CROP = 6;
+    static final int COLOUR = 7;
 
     private final long seed;
 

@@ -4,6 +4,9 @@ import java.awt.image.BufferedImage;
 import java.awt.image.IndexColorModel;
 import java.awt.image.Raster;
 import java.util.Arrays;
+import java.util.Locale;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * From a decoded picture to the input of an encoder: resize, crop the centre, RGB, (x / 255 - mean) / deviation.
@@ -20,11 +23,59 @@ import java.util.Arrays;
  * @param cropRounding which pixel a centre between two is rounded to
  */
 public record Preprocessing(
-        int size, Fit fit, Resampler.Filter filter, double[] mean, double[] deviation, CropRounding cropRounding) {
+        int size, Fit fit, Filter filter, double[] mean, double[] deviation, CropRounding cropRounding) {
     private static final int CHANNELS = 3;
     private static final double[] CLIP_MEAN = {0.48145466, 0.4578275, 0.40821073};
     private static final double[] CLIP_DEVIATION = {0.26862954, 0.26130258, 0.27577711};
     private static final double[] HALF = {0.5, 0.5, 0.5};
+
+    /** Kernel of a resizing, which widens as the picture shrinks, as in Pillow. */
+    public enum Filter {
+        /** The cubic kernel with a = -0.5. */
+        BICUBIC(2) {
+            @Override
+            double weight(double x) {
+                double distance = Math.abs(x);
+                if (distance < 1) {
+                    return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1;
+                }
+                return distance < 2 ? (((distance - 5) * distance + 8) * distance - 4) * CUBIC : 0;
+            }
+        },
+        /** The triangle. */
+        BILINEAR(1) {
+            @Override
+            double weight(double x) {
+                return Math.max(0, 1 - Math.abs(x));
+            }
+        };
+
+        private static final double CUBIC = -0.5;
+        private final double support;
+
+        Filter(double support) {
+            this.support = support;
+        }
+
+        abstract double weight(double x);
+
+        double support() {
+            return support;
+        }
+
+        /**
+         * Resizes a square grid of vectors, such as position embeddings, in f64.
+         *
+         * @param grid [side, side, channels]
+         * @param side of the grid
+         * @param channels values of a vector
+         * @param toSide of the result
+         * @return [toSide, toSide, channels]
+         */
+        public float[] resize(float[] grid, int side, int channels, int toSide) {
+            return Resampler.resize(grid, side, channels, toSide, this);
+        }
+    }
 
     /** Ways to a square. */
     public enum Fit {
@@ -68,8 +119,7 @@ public record Preprocessing(
      * @return with its means and deviations
      */
     public static Preprocessing clip(int size) {
-        return new Preprocessing(
-                size, Fit.CROP, Resampler.Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.CROP, Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
     }
 
     /**
@@ -79,7 +129,7 @@ public record Preprocessing(
      * @return mean and deviation are 0.5
      */
     public static Preprocessing symmetric(int size) {
-        return new Preprocessing(size, Fit.CROP, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.CROP, Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
     }
 
     /**
@@ -89,7 +139,41 @@ public record Preprocessing(
      * @return with means and deviations of 0.5
      */
     public static Preprocessing sigLip(int size) {
-        return new Preprocessing(size, Fit.SQUASH, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.SQUASH, Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+    }
+
+    /**
+     * Returns the settings in words, for reports.
+     *
+     * @return one line
+     */
+    public String description() {
+        return (fit == Fit.CROP
+                        ? "shorter side to " + size + " pixels, centre cropped"
+                        : "both sides to " + size + " pixels")
+                + ", " + filter.name().toLowerCase(Locale.ROOT) + " with antialiasing, mean " + Arrays.toString(mean)
+                + ", deviation " + Arrays.toString(deviation);
+    }
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+        return other instanceof Preprocessing that
+                && size == that.size
+                && fit == that.fit
+                && filter == that.filter
+                && cropRounding == that.cropRounding
+                && Arrays.equals(mean, that.mean)
+                && Arrays.equals(deviation, that.deviation);
+    }
+
+    @Override
+    public int hashCode() {
+        return Objects.hash(size, fit, filter, cropRounding, Arrays.hashCode(mean), Arrays.hashCode(deviation));
+    }
+
+    @Override
+    public String toString() {
+        return description();
     }
 
     /**
@@ -122,7 +206,11 @@ public record Preprocessing(
      * @param at index of the first value in the target
      */
     public void apply(BufferedImage picture, float[] target, int at) {
-        byte[] rgb = square(picture);
+        normalise(square(picture), target, at);
+    }
+
+    /** Writes (value / 255 - mean) / deviation. */
+    void normalise(byte[] rgb, float[] target, int at) {
         for (int i = 0; i < rgb.length; i++) {
             int c = i % CHANNELS;
             target[at + i] = ((rgb[i] & 255) / 255f - (float) mean[c]) / (float) deviation[c];
@@ -149,6 +237,11 @@ public record Preprocessing(
         byte[] resized =
                 Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
         return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    /** Returns the whole picture, resized to a square. */
+    byte[] squash(RgbPicture picture) {
+        return Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, size, size, filter);
     }
 
     private int target(int length, int otherLength) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
@@ -11,8 +12,8 @@ import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -42,6 +43,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     private final Parameter logScale;
     private final @Nullable Parameter second; // the bias, or a parameter that the pair engine does not read
     private final boolean hasBias;
+    private double largestLogScale = MAX_LOG_SCALE;
 
     /**
      * What a loss computes from a {@link PairField}.
@@ -211,12 +213,24 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /**
-     * Clamps the log-scale to [0, ln 100] and updates controllers; to be called after each optimiser step.
+     * Clamps a trained log-scale to [0, ln 100], or to another bound, and updates controllers; to be called after each
+     * optimiser step.
      *
      * @param result of the step
      */
     public void afterStep(PairwiseOps.Result result) {
-        ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
+        if (!logScale.isFrozen()) {
+            ops.pointwise().clamp(0, largestLogScale, logScale.value());
+        }
+    }
+
+    /**
+     * Replaces the upper bound of the log-scale. Published SigLIP models have scales above 100.
+     *
+     * @param largest used by {@link #afterStep} instead of ln 100
+     */
+    public void boundLogScale(double largest) {
+        largestLogScale = largest;
     }
 
     /**

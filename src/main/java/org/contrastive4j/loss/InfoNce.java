@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import java.util.Arrays;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;

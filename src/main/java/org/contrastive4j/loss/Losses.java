@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.jspecify.annotations.Nullable;
@@ -375,17 +376,6 @@ public final class Losses {
     }
 
     /**
-     * Creates {@code bce-warmup} with a controller of its own.
-     *
-     * @param ops backend
-     * @param warmup of the number of negatives
-     * @return the loss; the caller closes it
-     */
-    public static ContrastiveLoss bceWarmup(Ops ops, NegativesWarmup warmup) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
-    }
-
-    /**
      * Returns the temperature among the options of a loss, learned or constant.
      *
      * @param options of a loss
@@ -401,5 +391,17 @@ public final class Losses {
             throw new LossOptionException("no loss \"" + name + "\"; there are " + String.join(", ", allNames()));
         }
         return entry;
+    }
+
+    /** Thrown when an iteration does not reach its tolerance. No gradient was written. */
+    public static final class NotConvergedException extends ArithmeticException {
+        /**
+         * Creates an exception.
+         *
+         * @param message tolerance, error and number of iterations
+         */
+        public NotConvergedException(String message) {
+            super(message);
+        }
     }
 }

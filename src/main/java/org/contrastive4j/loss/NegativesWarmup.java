@@ -1,5 +1,7 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.loss.LossOption.LossOptionException;
+
 /**
  * Controls the number k of negatives per row by the accuracy of the batch. k starts at 1 and grows while the accuracy
  * exceeds its target.
@@ -11,7 +13,7 @@ package org.contrastive4j.loss;
  * @param rate above 0; at rate 1, an accuracy of 1 with a target of 0.5 multiplies k by e^0.5 in each step
  * @param smoothing weight of the previous average in the smoothed accuracy, in [0, 1)
  */
-public record NegativesWarmup(double target, double rate, double smoothing) {
+record NegativesWarmup(double target, double rate, double smoothing) {
     /** Target accuracy 0.5; k doubles in 14 steps at the fastest. */
     public static final NegativesWarmup DEFAULT = new NegativesWarmup(0.5, 0.1, 0.9);
 

@@ -1,5 +1,6 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -5,6 +5,8 @@ import static org.contrastive4j.ops.PairTileOps.Of.BOTH;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NotConvergedException;
 import org.contrastive4j.loss.SinkhornSide.Solution;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Reduction;

@@ -1,5 +1,8 @@
 package org.contrastive4j.memory;
 
+import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.AtomicBoolean;
+
 /**
  * Allocates and frees raw bytes of one kind of memory (host memory, a GPU's memory) and counts them.
  *
@@ -18,21 +21,37 @@ public interface Memory extends AutoCloseable {
      */
     Storage allocate(long bytes);
 
-    /** Returns the bytes that are allocated and not yet freed. */
+    /**
+     * Returns the bytes that are allocated and not yet freed.
+     *
+     * @return requested bytes, without rounding
+     */
     long currentBytes();
 
-    /** Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}. */
+    /**
+     * Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}.
+     *
+     * @return bytes
+     */
     long peakBytes();
 
     /** Sets the peak to the current bytes. */
     void resetPeak();
 
-    /** Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters. */
+    /**
+     * Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters.
+     *
+     * @return the meter; the caller closes it
+     */
     Meter meter();
 
     /** Measures the largest value of {@link #currentBytes()} since the meter was started. */
     interface Meter extends AutoCloseable {
-        /** Returns the largest value so far. */
+        /**
+         * Returns the largest value so far.
+         *
+         * @return bytes
+         */
         long peakBytes();
 
         /** Stops the meter; idempotent. */
@@ -40,12 +59,20 @@ public interface Memory extends AutoCloseable {
         void close();
     }
 
-    /** Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones. */
+    /**
+     * Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones.
+     *
+     * @return bytes; 0 for a memory without a pool
+     */
     default long keptBytes() {
         return 0;
     }
 
-    /** Returns the largest number of bytes this memory allocates; {@link Long#MAX_VALUE} if it has no limit. */
+    /**
+     * Returns the largest number of bytes this memory allocates.
+     *
+     * @return the limit; {@link Long#MAX_VALUE} for none
+     */
     long limitBytes();
 
     /**
@@ -93,19 +120,119 @@ public interface Memory extends AutoCloseable {
             this.limit = limit;
         }
 
-        /** Returns the bytes of the allocation that was refused. */
+        /**
+         * Returns the size of the allocation that was refused.
+         *
+         * @return bytes
+         */
         public long requested() {
             return requested;
         }
 
-        /** Returns the bytes that were in use. */
+        /**
+         * Returns the bytes that were in use.
+         *
+         * @return bytes; -1 if unknown
+         */
         public long live() {
             return live;
         }
 
-        /** Returns the limit in bytes. */
+        /**
+         * Returns the limit.
+         *
+         * @return bytes; -1 if unknown
+         */
         public long limit() {
             return limit;
         }
+    }
+
+    /**
+     * A contiguous range of bytes in a {@link Memory}, owned by the caller that allocated it. {@link #close()} frees it
+     * once.
+     */
+    abstract class Storage implements AutoCloseable {
+        private final Memory memory;
+        private final long bytes;
+        private final AtomicBoolean closed = new AtomicBoolean();
+
+        /**
+         * Creates a storage.
+         *
+         * @param memory that frees it
+         * @param bytes its size
+         */
+        protected Storage(Memory memory, long bytes) {
+            this.memory = memory;
+            this.bytes = bytes;
+        }
+
+        /**
+         * Returns the memory that this storage belongs to.
+         *
+         * @return the memory, which frees it
+         */
+        public final Memory memory() {
+            return memory;
+        }
+
+        /**
+         * Returns the size.
+         *
+         * @return number of bytes
+         */
+        public final long bytes() {
+            return bytes;
+        }
+
+        /**
+         * Returns whether this storage was closed.
+         *
+         * @return true after {@link #close()}
+         */
+        public final boolean isClosed() {
+            return closed.get();
+        }
+
+        /**
+         * Checks that this storage is open.
+         *
+         * @throws IllegalStateException if it was closed
+         */
+        public final void checkOpen() {
+            if (closed.get()) {
+                throw new IllegalStateException("storage of " + bytes + " bytes was used after close");
+            }
+        }
+
+        /**
+         * Copies the remaining bytes of a buffer, in native byte order, into this storage.
+         *
+         * @param at offset of the first byte written
+         * @param source what is copied
+         * @throws IndexOutOfBoundsException if the range does not fit
+         */
+        public abstract void upload(long at, ByteBuffer source);
+
+        /**
+         * Copies bytes of this storage, in native byte order, until the buffer is full.
+         *
+         * @param at offset of the first byte read
+         * @param target what is filled
+         * @throws IndexOutOfBoundsException if the range does not fit
+         */
+        public abstract void download(long at, ByteBuffer target);
+
+        /** Frees the bytes; idempotent. */
+        @Override
+        public final void close() {
+            if (closed.compareAndSet(false, true)) {
+                free();
+            }
+        }
+
+        /** Frees the bytes; called exactly once. */
+        protected abstract void free();
     }
 }

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -11,6 +12,9 @@ import org.jspecify.annotations.Nullable;
  * the product is computed in it. Otherwise operands are first rounded to the type of activations, into a workspace of
  * the size of the operand; sums are f32 and are rounded once if the result is a 16-bit type.
  *
+ * <p>The public methods check their arguments; a backend implements the unchecked counterparts. In the costs, e is the
+ * number of bytes of an element.
+ *
  * <p>Tested by {@code ElementaryOpsTest}.
  */
 public abstract class MatrixOps {
@@ -19,6 +23,8 @@ public abstract class MatrixOps {
     private final PointwiseOps pointwise;
 
     /**
+     * Creates the family.
+     *
      * @param dtype type of activations
      * @param pointwise of the same backend
      */
@@ -31,7 +37,11 @@ public abstract class MatrixOps {
     /**
      * Computes c = alpha op(a) op(b) + beta c, where op optionally transposes.
      *
-     * <p>Cost: 2 m n k flops.
+     * <p>Cost: 2 m n k flops; (m k + k n + m n) e bytes if each element is moved once, m n e more unless beta is 0.
+     * Memory: a rounded copy of each operand that has another type than the product is computed in.
+     *
+     * <p>Numerics: the order of the k products of a sum is fixed by the sizes, so repeated calls return the same
+     * bits; backends differ by rounding.
      *
      * @param transA whether a is stored transposed
      * @param transB whether b is stored transposed
@@ -60,7 +70,20 @@ public abstract class MatrixOps {
         }
     }
 
-    /** Computes {@link #gemm} on arguments that were checked; there is at least one element. */
+    /**
+     * Computes {@link #gemm} on arguments that were checked; there is at least one element.
+     *
+     * @param transA whether a is stored transposed
+     * @param transB whether b is stored transposed
+     * @param m rows of op(a) and c, at least 1
+     * @param n columns of op(b) and c, at least 1
+     * @param k columns of op(a); 0 leaves beta c
+     * @param alpha factor of the product
+     * @param a [m, k], or [k, m] if transA; read
+     * @param b [k, n], or [n, k] if transB; read
+     * @param beta factor of c; 0 writes c without reading it
+     * @param c [m, n]; written or accumulated; must not overlap a or b
+     */
     protected abstract void gemmUnchecked(
             boolean transA,
             boolean transB,
@@ -76,7 +99,8 @@ public abstract class MatrixOps {
     /**
      * Computes c[i] = alpha op(a[i]) op(b[i]) + beta c[i] for every matrix i of a batch.
      *
-     * <p>Cost: 2 batch m n k flops.
+     * <p>Cost: 2 batch m n k flops; batch (m k + k n + m n) e bytes if each element is moved once, batch m n e more
+     * unless beta is 0. Memory and numerics as for {@link #gemm}.
      *
      * @param transA whether each a[i] is stored transposed
      * @param transB whether each b[i] is stored transposed
@@ -106,7 +130,21 @@ public abstract class MatrixOps {
         }
     }
 
-    /** Computes {@link #batchedGemm} on arguments that were checked; there is at least one element. */
+    /**
+     * Computes {@link #batchedGemm} on arguments that were checked; there is at least one element.
+     *
+     * @param transA whether each a[i] is stored transposed
+     * @param transB whether each b[i] is stored transposed
+     * @param batch number of matrices, at least 1
+     * @param m rows of op(a[i]) and c[i], at least 1
+     * @param n columns of op(b[i]) and c[i], at least 1
+     * @param k columns of op(a[i]); 0 leaves beta c
+     * @param alpha factor of the products
+     * @param a [batch, m, k], or [batch, k, m] if transA; read
+     * @param b [batch, k, n], or [batch, n, k] if transB; read
+     * @param beta factor of c; 0 writes c without reading it
+     * @param c [batch, m, n]; written or accumulated; must not overlap a or b
+     */
     protected abstract void batchedGemmUnchecked(
             boolean transA,
             boolean transB,
@@ -123,7 +161,8 @@ public abstract class MatrixOps {
     /**
      * Computes y = x w + bias for every row of x.
      *
-     * <p>Cost: 2 rows in out flops.
+     * <p>Cost: 2 rows in out flops; (rows in + in out + rows out) e bytes if each element is moved once. Memory: a
+     * rounded copy of each operand that has another type than the product is computed in.
      *
      * @param x [..., in]; read as rows
      * @param w [in, out]; read
@@ -139,7 +178,17 @@ public abstract class MatrixOps {
         }
     }
 
-    /** Computes {@link #linear} on arguments that were checked; there is at least one element. */
+    /**
+     * Computes {@link #linear} on arguments that were checked; there is at least one element.
+     *
+     * @param rows rows of x and y, at least 1
+     * @param in columns of x and rows of w; 0 leaves the bias
+     * @param out columns of w and y, at least 1
+     * @param x [..., in]; read as rows
+     * @param w [in, out]; read
+     * @param bias [out] of the type of parameters, or null; read
+     * @param y [..., out] with as many rows as x; written
+     */
     protected abstract void linearUnchecked(
             int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor y);
 
@@ -147,7 +196,8 @@ public abstract class MatrixOps {
      * Computes z = x w + bias and y = gelu(z) for every row of x. The result has the same bits as {@link #linear}
      * followed by {@link PointwiseOps#gelu}; backends fuse the two where that is faster.
      *
-     * <p>Cost: 2 rows in out flops.
+     * <p>Cost: 2 rows in out flops and one GELU for each of the rows x out elements; (rows in + in out + 2 rows out)
+     * e bytes where fused, one more rows out e where not.
      *
      * @param kind activation function
      * @param x [..., in]; read as rows
@@ -172,6 +222,16 @@ public abstract class MatrixOps {
     /**
      * Computes {@link #linearGelu} on arguments that were checked, as two operations; a backend that can fuse them
      * overrides this.
+     *
+     * @param kind activation function
+     * @param rows rows of x and y, at least 1
+     * @param in columns of x and rows of w; 0 leaves the bias
+     * @param out columns of w and y, at least 1
+     * @param x [..., in]; read as rows
+     * @param w [in, out]; read
+     * @param bias [out] of the type of parameters, or null; read
+     * @param z [..., out] of the type of activations with as many rows as x; written, for the gradient of GELU
+     * @param y like z, another tensor; written
      */
     protected void linearGeluUnchecked(
             PointwiseOps.Gelu kind,
@@ -201,6 +261,8 @@ public abstract class MatrixOps {
     /**
      * Computes dBias[j] += sum over rows of dy[row, j], in row order within fixed blocks.
      *
+     * <p>Cost: rows out additions; rows out e bytes read. Memory: one partial sum for each block and column.
+     *
      * @param dy [..., out]; read as rows
      * @param dBias [out] of the type of parameters, in which the sums are computed; accumulated
      * @throws ShapeException if types or sizes do not fit
@@ -213,7 +275,14 @@ public abstract class MatrixOps {
         }
     }
 
-    /** Computes {@link #biasGradient} on arguments that were checked; there is at least one element. */
+    /**
+     * Computes {@link #biasGradient} on arguments that were checked; there is at least one element.
+     *
+     * @param rows rows of dy, at least 1
+     * @param width columns of dy, at least 1
+     * @param dy [..., out]; read as rows
+     * @param dBias [out] of the type of parameters, in which the sums are computed; accumulated
+     */
     protected abstract void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias);
 
     private void operand(String op, String argument, Tensor given, int rank) {

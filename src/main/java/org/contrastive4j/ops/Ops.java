@@ -1,7 +1,8 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
@@ -46,7 +47,11 @@ public abstract class Ops implements AutoCloseable {
         return activations == DType.F64 ? DType.F64 : DType.F32;
     }
 
-    /** What a training step computes in. */
+    /**
+     * Returns what a training step computes in.
+     *
+     * @return the precision of {@link #dtype()}
+     */
     public Precision precision() {
         return Precision.of(dtype());
     }
@@ -58,7 +63,18 @@ public abstract class Ops implements AutoCloseable {
      */
     public abstract Memory memory();
 
-    /** The operations of one backend by family. */
+    /**
+     * The operations of one backend by family.
+     *
+     * @param matrix matrix products
+     * @param pointwise elementwise operations and casts
+     * @param norm normalisations
+     * @param attention softmax attention
+     * @param sequence operations on token sequences
+     * @param pairwise the InfoNCE loss
+     * @param pairTiles the tiled engine of the other losses
+     * @param update optimiser updates and reductions of gradients
+     */
     public record Families(
             MatrixOps matrix,
             PointwiseOps pointwise,
@@ -69,45 +85,81 @@ public abstract class Ops implements AutoCloseable {
             PairTileOps pairTiles,
             UpdateOps update) {}
 
-    /** Returns all families of operations. */
+    /**
+     * Returns all families of operations.
+     *
+     * @return all families of this backend
+     */
     public abstract Families families();
 
-    /** Returns the matrix products. */
+    /**
+     * Returns the matrix products.
+     *
+     * @return the family of this backend
+     */
     public MatrixOps matrix() {
         return families().matrix();
     }
 
-    /** Returns the elementwise operations and casts. */
+    /**
+     * Returns the elementwise operations and casts.
+     *
+     * @return the family of this backend
+     */
     public PointwiseOps pointwise() {
         return families().pointwise();
     }
 
-    /** Returns the normalisations. */
+    /**
+     * Returns the normalisations.
+     *
+     * @return the family of this backend
+     */
     public NormOps norm() {
         return families().norm();
     }
 
-    /** Returns the attention. */
+    /**
+     * Returns the attention.
+     *
+     * @return the family of this backend
+     */
     public AttentionOps attention() {
         return families().attention();
     }
 
-    /** Returns the operations on token sequences. */
+    /**
+     * Returns the operations on token sequences.
+     *
+     * @return the family of this backend
+     */
     public SequenceOps sequence() {
         return families().sequence();
     }
 
-    /** Returns the InfoNCE loss. */
+    /**
+     * Returns the InfoNCE loss.
+     *
+     * @return the family of this backend
+     */
     public PairwiseOps pairwise() {
         return families().pairwise();
     }
 
-    /** Returns the tiled engine that the losses other than plain InfoNCE run on. */
+    /**
+     * Returns the tiled engine that the losses other than plain InfoNCE run on.
+     *
+     * @return the family of this backend
+     */
     public PairTileOps pairTiles() {
         return families().pairTiles();
     }
 
-    /** Returns the optimiser steps and reductions of gradients. */
+    /**
+     * Returns the optimiser steps and reductions of gradients.
+     *
+     * @return the family of this backend
+     */
     public UpdateOps update() {
         return families().update();
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.ops;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -26,14 +27,27 @@ public abstract class PairTileOps {
 
     /** Which pairs a reduction or term includes; ignored pairs never. */
     public enum Of {
+        /** The positives alone. */
         POSITIVES,
+        /** The negatives alone. */
         NEGATIVES,
+        /** Positives and negatives. */
         BOTH;
 
+        /**
+         * Returns whether positives are included.
+         *
+         * @return true for POSITIVES and BOTH
+         */
         public boolean positives() {
             return this != NEGATIVES;
         }
 
+        /**
+         * Returns whether negatives are included.
+         *
+         * @return true for NEGATIVES and BOTH
+         */
         public boolean negatives() {
             return this != POSITIVES;
         }
@@ -62,17 +76,37 @@ public abstract class PairTileOps {
      * @param columns m shifts, null for zeros; not NaN
      */
     public record Shift(int sign, double @Nullable [] rows, double @Nullable [] columns) {
+        /** z_ij = S_ij. */
         public static final Shift NONE = new Shift(1, null, null);
 
+        /**
+         * Returns the shift z_ij = S_ij + rows_i.
+         *
+         * @param rows n shifts; not NaN
+         * @return the shift
+         */
         public static Shift rows(double[] rows) {
             return new Shift(1, rows, null);
         }
 
+        /**
+         * Returns the shift z_ij = S_ij + columns_j.
+         *
+         * @param columns m shifts; not NaN
+         * @return the shift
+         */
         public static Shift columns(double[] columns) {
             return new Shift(1, null, columns);
         }
 
-        /** z in f64. */
+        /**
+         * Returns z_ij, computed in f64.
+         *
+         * @param logit S_ij
+         * @param i index of the row
+         * @param j index of the column
+         * @return z_ij
+         */
         public double of(double logit, int i, int j) {
             return sign * logit + (rows == null ? 0 : rows[i]) + (columns == null ? 0 : columns[j]);
         }
@@ -81,23 +115,62 @@ public abstract class PairTileOps {
     /**
      * One scalar per row or column.
      *
+     * @param kind how pairs are combined
+     * @param axis whether each row is reduced over its columns or each column over its rows
+     * @param of pairs that are included
+     * @param shift of the logits
      * @param function of a SUM; ignored by the other kinds
      * @param weight of a SUM, one for each column when reducing rows and the other way round; null for ones
      */
     public record Reduction(
             Kind kind, PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
+        /**
+         * Returns the reduction sum of weight f(z).
+         *
+         * @param function f
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @param weight one for each column when reducing rows, one for each row when reducing columns; null for ones
+         * @return the reduction
+         */
         public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
             return new Reduction(Kind.SUM, function, axis, of, shift, weight);
         }
 
+        /**
+         * Returns the reduction ln of the sum of e^z.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction logSumExp(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.LOG_SUM_EXP, PairFunction.EXP, axis, of, shift, null);
         }
 
+        /**
+         * Returns the reduction to the largest z.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction max(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.MAX, PairFunction.IDENTITY, axis, of, shift, null);
         }
 
+        /**
+         * Returns the reduction to the largest sign S_ij with z_ij &lt; 0: with the shift -t_i, the largest logit below
+         * t_i.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction maxBelow(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.MAX_BELOW, PairFunction.IDENTITY, axis, of, shift, null);
         }
@@ -125,7 +198,15 @@ public abstract class PairTileOps {
         }
     }
 
-    /** Adds rowWeight_i columnWeight_j f(z_ij) to G_ij; null weights are ones. */
+    /**
+     * Adds rowWeight_i columnWeight_j f(z_ij) to G_ij.
+     *
+     * @param function f
+     * @param of pairs that the term is added for
+     * @param shift from S_ij to z_ij
+     * @param rowWeight n factors; null for ones
+     * @param columnWeight m factors; null for ones
+     */
     public record Term(
             PairFunction function,
             Of of,
@@ -138,6 +219,8 @@ public abstract class PairTileOps {
      *
      * @param x [n, d]; read
      * @param y [m, d]; read
+     * @param scale factor of &lt;x_i, y_j&gt;; finite and above 0
+     * @param pairing class of each pair
      */
     public record Pairs(Tensor x, Tensor y, double scale, Pairing pairing) {}
 
@@ -152,6 +235,11 @@ public abstract class PairTileOps {
 
     private final DType dtype;
 
+    /**
+     * Creates the family.
+     *
+     * @param dtype type of representations and gradients
+     */
     protected PairTileOps(DType dtype) {
         this.dtype = dtype;
     }
@@ -182,6 +270,13 @@ public abstract class PairTileOps {
         return reduceUnchecked(pairs, List.copyOf(reductions));
     }
 
+    /**
+     * Computes {@link #reduce} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing; read
+     * @param reductions to compute; may be empty
+     * @return their results, in the same order
+     */
     protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
@@ -218,6 +313,14 @@ public abstract class PairTileOps {
         gradientUnchecked(pairs, List.copyOf(terms), gradients, gradientScale);
     }
 
+    /**
+     * Computes {@link #gradient} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing; read
+     * @param terms of G
+     * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is left out
+     * @param gradientScale factor of all gradients
+     */
     protected abstract void gradientUnchecked(
             Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale);
 
@@ -235,6 +338,13 @@ public abstract class PairTileOps {
         return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
     }
 
+    /**
+     * Computes {@link #histogram} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing, with scale 1; read
+     * @param bins number of equal bins over [-1, 1], at least 1
+     * @return counts
+     */
     protected abstract Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins);
 
     /**
@@ -314,6 +424,45 @@ public abstract class PairTileOps {
     private static void checkLike(String what, @Nullable Tensor gradient, Tensor of) {
         if (gradient != null) {
             Checks.like("gradient", what, gradient, of);
+        }
+    }
+
+    /** The functions of a shifted logit z that are summed over pairs or weight the gradients of pairs. */
+    public enum PairFunction {
+        /** 1. */
+        ONE,
+        /** z. */
+        IDENTITY,
+        /** e^z. */
+        EXP,
+        /** 1 / (1 + e^-z). */
+        SIGMOID,
+        /** ln(1 + e^z). */
+        SOFTPLUS,
+        /** max(z, 0). */
+        HINGE,
+        /** 1 when z &gt; 0, else 0. */
+        STEP,
+        /** 1 when z = 0, else 0. */
+        EQUAL;
+
+        /**
+         * Returns f(z) in f64.
+         *
+         * @param z the shifted logit
+         * @return the value
+         */
+        public double of(double z) {
+            return switch (this) {
+                case ONE -> 1;
+                case IDENTITY -> z;
+                case EXP -> Math.exp(z);
+                case SIGMOID -> z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z));
+                case SOFTPLUS -> Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+                case HINGE -> Math.max(z, 0);
+                case STEP -> z > 0 ? 1 : 0;
+                case EQUAL -> z == 0 ? 1 : 0;
+            };
         }
     }
 }

@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -236,12 +237,20 @@ public final class Pairing {
         return same;
     }
 
-    /** Returns the number of rows. */
+    /**
+     * Returns the number of rows.
+     *
+     * @return n
+     */
     public int n() {
         return n;
     }
 
-    /** Returns the number of columns. */
+    /**
+     * Returns the number of columns.
+     *
+     * @return m
+     */
     public int m() {
         return m;
     }
@@ -270,17 +279,29 @@ public final class Pairing {
         return same == null ? EMPTY : same[i];
     }
 
-    /** Returns whether columns with the id of a row are positives, in addition to its target. */
+    /**
+     * Returns whether columns with the id of a row are positives, in addition to its target.
+     *
+     * @return false without ids
+     */
     public boolean sameIsPositive() {
         return same != null && sameId == SameId.POSITIVE;
     }
 
-    /** Returns whether rows and columns have ids. */
+    /**
+     * Returns whether rows and columns have ids.
+     *
+     * @return true after {@link #withIds}
+     */
     public boolean hasIds() {
         return same != null;
     }
 
-    /** Returns the largest number of negatives per row, 0 for all. */
+    /**
+     * Returns the largest number of negatives per row, 0 for all.
+     *
+     * @return number of columns after the target of a row
+     */
     public int window() {
         return window;
     }
@@ -288,6 +309,8 @@ public final class Pairing {
     /**
      * Returns the number of columns after which a window wraps around: those of the whole that this may be a block
      * of.
+     *
+     * @return number of columns
      */
     public int cycle() {
         return cycle;
@@ -338,7 +361,11 @@ public final class Pairing {
         return window > 0 && Math.floorMod(j - targets[i], cycle) > window;
     }
 
-    /** Returns the guide, or null if there is none. */
+    /**
+     * Returns the guide that limits the negatives.
+     *
+     * @return the guide, or null
+     */
     public @Nullable Guide guide() {
         return guide;
     }
@@ -374,6 +401,8 @@ public final class Pairing {
     /**
      * Returns whether each row has one positive, its target, and all other pairs are negative, as {@link
      * PairwiseOps#infoNce} assumes.
+     *
+     * @return true if no rule but the targets applies
      */
     public boolean isPlain() {
         return same == null
@@ -382,7 +411,11 @@ public final class Pairing {
                 && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
     }
 
-    /** Returns the target of each row, {@link #NONE} where it has none. */
+    /**
+     * Returns the target of each row, {@link #NONE} where it has none.
+     *
+     * @return n columns; a new array
+     */
     public int[] targets() {
         int[] own = new int[n];
         Arrays.setAll(own, this::target);

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -53,6 +54,11 @@ public abstract class PairwiseOps {
 
     private final DType dtype;
 
+    /**
+     * Creates the family.
+     *
+     * @param dtype type of representations, scales and gradients
+     */
     protected PairwiseOps(DType dtype) {
         this.dtype = dtype;
     }
@@ -67,7 +73,8 @@ public abstract class PairwiseOps {
      *
      * <p>Memory: a workspace of {@link #workspaceBytes}, no more.
      *
-     * <p>Cost: 2 n m d flops for the value, 8 n m d with gradients.
+     * <p>Cost: 2 n m d flops and 2 n m exponentials for the value, 8 n m d flops with gradients. Bytes: x and y are
+     * read once for each tile of rows and columns, dx and dy written once; nothing of size n m.
      *
      * <p>Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative accuracy; finite for any scale
      * at which S is finite.
@@ -118,6 +125,18 @@ public abstract class PairwiseOps {
         return infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
     }
 
+    /**
+     * Computes {@link #infoNce} on arguments that were checked.
+     *
+     * @param n rows of x, at least 1
+     * @param m rows of y, at least 1
+     * @param d width of both, at least 1
+     * @param inputs unit rows, targets, scale and weights; read
+     * @param gradients tensors to write and accumulate; null for the value alone
+     * @param gradientScale factor of all gradients, finite
+     * @param hardestNegative [n] I32; written; null to leave it out
+     * @return value and statistics
+     */
     protected abstract Deferred<Result> infoNceUnchecked(
             int n,
             int m,

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -8,12 +9,20 @@ import org.jspecify.annotations.Nullable;
  * Operations that make token sequences from pictures and ids, and single vectors from sequences. Embedding tables,
  * positions, class tokens and their gradients have the type of parameters, pictures either type, and everything else
  * the type of activations.
+ *
+ * <p>The public methods check their arguments; a backend implements the unchecked counterparts. Sums over samples or
+ * tokens are computed in the type of parameters and in a fixed order. In the costs, e is the number of bytes of an
+ * element. Ids and lengths are checked on the host: a synchronisation where a kernel wrote them.
  */
 public abstract class SequenceOps {
     private final DType dtype;
     private final DType parameterDtype;
 
-    /** @param dtype type of activations */
+    /**
+     * Creates the family.
+     *
+     * @param dtype type of activations
+     */
     protected SequenceOps(DType dtype) {
         this.dtype = dtype;
         parameterDtype = Ops.parameterDtype(dtype);
@@ -21,6 +30,8 @@ public abstract class SequenceOps {
 
     /**
      * Computes y[i] = table[ids[i]].
+     *
+     * <p>Cost: ids width e bytes read and as many written.
      *
      * @param ids any shape, I32, in [0, rows of table); read
      * @param table [vocabulary, width]; read
@@ -32,11 +43,20 @@ public abstract class SequenceOps {
         embeddingUnchecked(ids, table, y);
     }
 
-    /** Computes {@link #embedding} on arguments that were checked. */
+    /**
+     * Computes {@link #embedding} on arguments that were checked.
+     *
+     * @param ids any shape, I32, in [0, rows of table); read
+     * @param table [vocabulary, width]; read
+     * @param y [ids..., width]; written
+     */
     protected abstract void embeddingUnchecked(Tensor ids, Tensor table, Tensor y);
 
     /**
      * Computes dTable[ids[i]] += dy[i], in the order of i.
+     *
+     * <p>Cost: ids width additions; ids width elements of dy read, and the rows of dTable that have an id read and
+     * written.
      *
      * @param ids as in the forward pass; read
      * @param dy [ids..., width]; read
@@ -48,7 +68,13 @@ public abstract class SequenceOps {
         embeddingBackwardUnchecked(ids, dy, dTable);
     }
 
-    /** Computes {@link #embeddingBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #embeddingBackward} on arguments that were checked.
+     *
+     * @param ids as in the forward pass; read
+     * @param dy [ids..., width]; read
+     * @param dTable [vocabulary, width]; accumulated
+     */
     protected abstract void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable);
 
     private void checkEmbedding(String op, Tensor ids, Tensor table, Tensor y) {
@@ -68,9 +94,12 @@ public abstract class SequenceOps {
     /**
      * Computes y[b, t] = x[b, t] + positions[t].
      *
+     * <p>Cost: b t w flops; 2 b t w e bytes, and t w elements of positions.
+     *
      * @param x [b, t, w]; read
      * @param positions [at least t, w]; read
      * @param y like x; written, may be x
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void addPositions(Tensor x, Tensor positions, Tensor y) {
         checkPositions("addPositions", x, positions);
@@ -78,21 +107,35 @@ public abstract class SequenceOps {
         addPositionsUnchecked(x, positions, y);
     }
 
-    /** Computes {@link #addPositions} on arguments that were checked. */
+    /**
+     * Computes {@link #addPositions} on arguments that were checked.
+     *
+     * @param x [b, t, w]; read
+     * @param positions [at least t, w]; read
+     * @param y like x; written, may be x
+     */
     protected abstract void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y);
 
     /**
      * Computes dPositions[t] += sum over b of dy[b, t], in the order of b.
      *
+     * <p>Cost: b t w flops; b t w e bytes read, and t w elements of dPositions read and written.
+     *
      * @param dy [b, t, w]; read
      * @param dPositions [at least t, w]; accumulated
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void addPositionsBackward(Tensor dy, Tensor dPositions) {
         checkPositions("addPositionsBackward", dy, dPositions);
         addPositionsBackwardUnchecked(dy, dPositions);
     }
 
-    /** Computes {@link #addPositionsBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #addPositionsBackward} on arguments that were checked.
+     *
+     * @param dy [b, t, w]; read
+     * @param dPositions [at least t, w]; accumulated
+     */
     protected abstract void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions);
 
     private void checkPositions(String op, Tensor x, Tensor positions) {
@@ -107,9 +150,12 @@ public abstract class SequenceOps {
     /**
      * Prepends a class token: y[b, 0] = token and y[b, t + 1] = x[b, t].
      *
+     * <p>Cost: 2 b (t + 1) w e bytes.
+     *
      * @param x [b, t, w]; read
      * @param token [w]; read
      * @param y [b, t + 1, w]; written
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void prependToken(Tensor x, Tensor token, Tensor y) {
         Checks.rank("prependToken", "x", x, dtype, 3);
@@ -118,15 +164,24 @@ public abstract class SequenceOps {
         prependTokenUnchecked(x, token, y);
     }
 
-    /** Computes {@link #prependToken} on arguments that were checked. */
+    /**
+     * Computes {@link #prependToken} on arguments that were checked.
+     *
+     * @param x [b, t, w]; read
+     * @param token [w]; read
+     * @param y [b, t + 1, w]; written
+     */
     protected abstract void prependTokenUnchecked(Tensor x, Tensor token, Tensor y);
 
     /**
-     * Computes dx[b, t] = dy[b, t + 1] and dToken += sum over b of dy[b, 0].
+     * Computes dx[b, t] = dy[b, t + 1] and dToken += sum over b of dy[b, 0], in the order of b.
+     *
+     * <p>Cost: b w additions; 2 b (t + 1) w e bytes.
      *
      * @param dy [b, t + 1, w]; read
      * @param dx [b, t, w], written; null skips it
      * @param dToken [w], accumulated; null skips it
+     * @throws ShapeException if types or sizes do not fit, or dy has no token
      */
     public final void prependTokenBackward(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken) {
         Checks.rank("prependTokenBackward", "dy", dy, dtype, 3);
@@ -140,7 +195,13 @@ public abstract class SequenceOps {
         prependTokenBackwardUnchecked(dy, dx, dToken);
     }
 
-    /** Computes {@link #prependTokenBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #prependTokenBackward} on arguments that were checked.
+     *
+     * @param dy [b, t + 1, w]; read
+     * @param dx [b, t, w], written; null skips it
+     * @param dToken [w], accumulated; null skips it
+     */
     protected abstract void prependTokenBackwardUnchecked(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken);
 
     /**
@@ -148,11 +209,18 @@ public abstract class SequenceOps {
      * padding and column c stride - padding, with zeros outside the picture. With kernel = stride and padding = 0 the
      * windows are the patches of a vision transformer; with kernel &gt; stride they overlap.
      *
+     * <p>Cost: 2 b rows columns kernel kernel channels e bytes; x is read once for each window that covers an
+     * element.
+     *
+     * <p>Source: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021, section 3.1, as rows for a matrix
+     * product (im2col).
+     *
      * @param x [b, h, w, channels] of the type of activations or of parameters; read
      * @param kernel height and width of a window
      * @param stride distance of windows
      * @param padding rows and columns of zeros around the picture, less than kernel
      * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written
+     * @throws ShapeException if types or sizes do not fit, or no window fits in the picture
      */
     public final void patchify(Tensor x, int kernel, int stride, int padding, Tensor y) {
         Checks.type("patchify", "x", x, dtype, parameterDtype);
@@ -160,17 +228,29 @@ public abstract class SequenceOps {
         patchifyUnchecked(x, kernel, stride, padding, y);
     }
 
-    /** Computes {@link #patchify} on arguments that were checked. */
+    /**
+     * Computes {@link #patchify} on arguments that were checked.
+     *
+     * @param x [b, h, w, channels] of the type of activations or of parameters; read
+     * @param kernel height and width of a window
+     * @param stride distance of windows
+     * @param padding rows and columns of zeros around the picture, less than kernel
+     * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written
+     */
     protected abstract void patchifyUnchecked(Tensor x, int kernel, int stride, int padding, Tensor y);
 
     /**
      * Computes dx as the sum of all windows of dy at each picture element, in window order.
+     *
+     * <p>Cost: b rows columns kernel kernel channels additions; 2 b rows columns kernel kernel channels e bytes at
+     * most.
      *
      * @param dy as y of the forward pass; read
      * @param kernel as in the forward pass
      * @param stride as in the forward pass
      * @param padding as in the forward pass
      * @param dx [b, h, w, channels]; written
+     * @throws ShapeException if types or sizes do not fit, or no window fits in the picture
      */
     public final void patchifyBackward(Tensor dy, int kernel, int stride, int padding, Tensor dx) {
         Checks.type("patchifyBackward", "dx", dx, dtype, dtype);
@@ -178,7 +258,15 @@ public abstract class SequenceOps {
         patchifyBackwardUnchecked(dy, kernel, stride, padding, dx);
     }
 
-    /** Computes {@link #patchifyBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #patchifyBackward} on arguments that were checked.
+     *
+     * @param dy as y of the forward pass; read
+     * @param kernel as in the forward pass
+     * @param stride as in the forward pass
+     * @param padding as in the forward pass
+     * @param dx [b, h, w, channels]; written
+     */
     protected abstract void patchifyBackwardUnchecked(Tensor dy, int kernel, int stride, int padding, Tensor dx);
 
     /**
@@ -212,6 +300,8 @@ public abstract class SequenceOps {
     /**
      * Computes y[b] = mean over t &lt; lengths[b] of x[b, t]; zeros if the length is 0.
      *
+     * <p>Cost: b t w flops; b (t + 1) w e bytes.
+     *
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [0, t], or null for all t; read
      * @param y [b, w]; written
@@ -222,27 +312,44 @@ public abstract class SequenceOps {
         meanPoolUnchecked(x, lengths, y);
     }
 
-    /** Computes {@link #meanPool} on arguments that were checked. */
+    /**
+     * Computes {@link #meanPool} on arguments that were checked.
+     *
+     * @param x [b, t, w]; read
+     * @param lengths [b] I32 in [0, t], or null for all t; read
+     * @param y [b, w]; written
+     */
     protected abstract void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y);
 
     /**
      * Computes dx[b, t] = dy[b] / lengths[b] for t &lt; lengths[b], else 0.
      *
+     * <p>Cost: b w divisions; b (t + 1) w e bytes.
+     *
      * @param dy [b, w]; read
      * @param lengths as in the forward pass; read
      * @param dx [b, t, w]; written
+     * @throws ShapeException if types or sizes do not fit, or a length is out of range
      */
     public final void meanPoolBackward(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         checkPool("meanPoolBackward", dx, lengths, dy);
         meanPoolBackwardUnchecked(dy, lengths, dx);
     }
 
-    /** Computes {@link #meanPoolBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #meanPoolBackward} on arguments that were checked.
+     *
+     * @param dy [b, w]; read
+     * @param lengths as in the forward pass; read
+     * @param dx [b, t, w]; written
+     */
     protected abstract void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx);
 
     /**
      * Selects one token: y[b] = x[b, lengths[b] - 1], the last valid one, or x[b, 0] if lengths is null. This is
      * pooling by the end-of-text token or by the class token.
+     *
+     * <p>Cost: 2 b w e bytes.
      *
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [1, t], or null; read
@@ -255,15 +362,24 @@ public abstract class SequenceOps {
         selectTokenUnchecked(x, lengths, y);
     }
 
-    /** Computes {@link #selectToken} on arguments that were checked. */
+    /**
+     * Computes {@link #selectToken} on arguments that were checked.
+     *
+     * @param x [b, t, w]; read
+     * @param lengths [b] I32 in [1, t], or null; read
+     * @param y [b, w]; written
+     */
     protected abstract void selectTokenUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y);
 
     /**
      * Computes the gradient of {@link #selectToken}: dy[b] at the selected token, 0 elsewhere.
      *
+     * <p>Cost: b (t + 1) w e bytes.
+     *
      * @param dy [b, w]; read
      * @param lengths as in the forward pass; read
      * @param dx [b, t, w]; written
+     * @throws ShapeException if types or sizes do not fit, or a length is out of range
      */
     public final void selectTokenBackward(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         checkPool("selectTokenBackward", dx, lengths, dy);
@@ -271,7 +387,13 @@ public abstract class SequenceOps {
         selectTokenBackwardUnchecked(dy, lengths, dx);
     }
 
-    /** Computes {@link #selectTokenBackward} on arguments that were checked. */
+    /**
+     * Computes {@link #selectTokenBackward} on arguments that were checked.
+     *
+     * @param dy [b, w]; read
+     * @param lengths as in the forward pass; read
+     * @param dx [b, t, w]; written
+     */
     protected abstract void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx);
 
     private void checkPool(String op, Tensor x, @Nullable Tensor lengths, Tensor y) {

@@ -1,23 +1,27 @@
 package org.contrastive4j.optim;
 
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.ToDoubleFunction;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.Tensor;
-import org.jspecify.annotations.Nullable;
 
 /**
  * AdamW over named parameters. It applies decoupled weight decay to the parameters that ask for it, and skips frozen
  * ones.
  *
- * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+ * <p>The update of one parameter is {@link UpdateOps#adamW}. Memory: twice the bytes of the parameters. Cost: 14 flops
+ * and 7 accesses for each element of a parameter that is not frozen.
+ *
+ * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019, algorithm 2.
  *
  * <p>Tested by {@code OptimTest}.
  */
@@ -31,7 +35,15 @@ public final class AdamW implements AutoCloseable {
      * @param weightDecay decoupled weight decay, at least 0
      */
     public record Config(double beta1, double beta2, double epsilon, double weightDecay) {
-        /** Checks the settings. */
+        /**
+         * Checks the settings.
+         *
+         * @param beta1 decay of the mean of gradients, in [0, 1)
+         * @param beta2 decay of the mean of squared gradients, in [0, 1)
+         * @param epsilon added to the denominator, positive
+         * @param weightDecay decoupled weight decay, at least 0
+         * @throws IllegalArgumentException naming all settings when one is out of range
+         */
         public Config {
             if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0 && weightDecay >= 0)) {
                 throw new IllegalArgumentException("AdamW with beta1 " + beta1 + ", beta2 " + beta2 + ", epsilon "
@@ -43,14 +55,16 @@ public final class AdamW implements AutoCloseable {
 
     private static final int SCALARS = 4;
 
+    /** What the scalars of an update depend on. */
+    private record Group(double rateFactor, boolean decays) {}
+
     private final Ops ops;
     private final Config config;
     private final List<Parameter> parameters;
     private final Map<String, Tensor> first = new LinkedHashMap<>();
     private final Map<String, Tensor> second = new LinkedHashMap<>();
-    private final List<Tensor> scalars = new ArrayList<>();
-    private final @Nullable Tensor decayingScalars; // of parameters with weight decay; null if steps are not captured
-    private final @Nullable Tensor otherScalars;
+    private final Map<String, Double> rateFactors = new HashMap<>();
+    private final Map<Group, Tensor> scalars = new LinkedHashMap<>(); // empty if steps are not captured
     private double learningRate;
     private double gradientScale;
     private int step;
@@ -63,6 +77,18 @@ public final class AdamW implements AutoCloseable {
      * @param config settings
      */
     public AdamW(Ops ops, List<Parameter> parameters, Config config) {
+        this(ops, parameters, config, parameter -> 1);
+    }
+
+    /**
+     * Allocates the state of an optimiser whose learning rate differs between parameters, as layer-wise decay needs.
+     *
+     * @param ops backend of the parameters
+     * @param parameters what is updated, with distinct names
+     * @param config settings
+     * @param rateFactor factor of the learning rate of each parameter
+     */
+    public AdamW(Ops ops, List<Parameter> parameters, Config config, ToDoubleFunction<Parameter> rateFactor) {
         this.ops = ops;
         this.config = config;
         this.parameters = List.copyOf(parameters);
@@ -76,9 +102,14 @@ public final class AdamW implements AutoCloseable {
             for (Parameter parameter : parameters) {
                 first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
                 second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
+                rateFactors.put(parameter.name(), rateFactor.applyAsDouble(parameter));
             }
-            decayingScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
-            otherScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
+            if (ops.canCapture()) {
+                for (double factor : new TreeSet<>(rateFactors.values())) {
+                    scalars.put(new Group(factor, true), ops.allocateParameter(SCALARS));
+                    scalars.put(new Group(factor, false), ops.allocateParameter(SCALARS));
+                }
+            }
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;
@@ -90,6 +121,7 @@ public final class AdamW implements AutoCloseable {
      *
      * @param learningRate of this step
      * @param gradientScale factor of the gradients: {@link GlobalNorm#clip} divided by the loss scale
+     * @throws IllegalArgumentException if a number is not finite or the rate is negative
      */
     public void step(double learningRate, double gradientScale) {
         int before = step;
@@ -108,6 +140,7 @@ public final class AdamW implements AutoCloseable {
      *
      * @param newRate learning rate of the update, at least 0
      * @param newScale factor of the gradients
+     * @throws IllegalArgumentException if a number is not finite or the rate is negative
      */
     public void advance(double newRate, double newScale) {
         if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {
@@ -117,14 +150,11 @@ public final class AdamW implements AutoCloseable {
         learningRate = newRate;
         gradientScale = newScale;
         step++;
-        if (decayingScalars != null && otherScalars != null) {
-            try {
-                ops.send(settings(true).scalarValues(), decayingScalars);
-                ops.send(settings(false).scalarValues(), otherScalars);
-            } catch (RuntimeException | Error failed) {
-                step--;
-                throw failed;
-            }
+        try {
+            scalars.forEach((group, tensor) -> ops.send(settings(group).scalarValues(), tensor));
+        } catch (RuntimeException | Error failed) {
+            step--;
+            throw failed;
         }
     }
 
@@ -137,7 +167,7 @@ public final class AdamW implements AutoCloseable {
             if (!parameter.isFrozen()) {
                 ops.update()
                         .adamW(
-                                settings(parameter.decays()),
+                                settings(new Group(rateFactor(parameter), parameter.decays())),
                                 parameter.value(),
                                 parameter.gradient(),
                                 Objects.requireNonNull(first.get(parameter.name())),
@@ -146,24 +176,27 @@ public final class AdamW implements AutoCloseable {
         }
     }
 
-    private UpdateOps.AdamW settings(boolean decays) {
+    private double rateFactor(Parameter parameter) {
+        return Objects.requireNonNull(rateFactors.get(parameter.name()));
+    }
+
+    private UpdateOps.AdamW settings(Group group) {
         return new UpdateOps.AdamW(
-                learningRate,
+                learningRate * group.rateFactor(),
                 config.beta1(),
                 config.beta2(),
                 config.epsilon(),
-                decays ? config.weightDecay() : 0,
+                group.decays() ? config.weightDecay() : 0,
                 gradientScale,
                 step,
-                decays ? decayingScalars : otherScalars);
+                scalars.get(group));
     }
 
-    private Tensor keep(Tensor tensor) {
-        scalars.add(tensor);
-        return tensor;
-    }
-
-    /** Returns the number of updates so far. */
+    /**
+     * Returns the number of updates so far.
+     *
+     * @return 0 before the first
+     */
     public int steps() {
         return step;
     }
@@ -177,7 +210,11 @@ public final class AdamW implements AutoCloseable {
         step = steps;
     }
 
-    /** Returns the tensors to save and restore: first and second moments by {@code m.name} and {@code v.name}. */
+    /**
+     * Returns the tensors to save and restore: first and second moments by {@code m.name} and {@code v.name}.
+     *
+     * @return tensors in the order of the parameters; they stay owned by this optimiser
+     */
     public Map<String, Tensor> state() {
         Map<String, Tensor> state = new LinkedHashMap<>();
         first.forEach((name, tensor) -> state.put("m." + name, tensor));
@@ -189,6 +226,6 @@ public final class AdamW implements AutoCloseable {
     public void close() {
         first.values().forEach(Tensor::close);
         second.values().forEach(Tensor::close);
-        scalars.forEach(Tensor::close);
+        scalars.values().forEach(Tensor::close);
     }
 }

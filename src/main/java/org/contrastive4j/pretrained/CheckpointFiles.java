@@ -2,19 +2,24 @@ package org.contrastive4j.pretrained;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.jspecify.annotations.Nullable;
 
 /** The files of a checkpoint folder: weights, in one file or in shards with an index, and the configuration. */
@@ -22,6 +27,7 @@ final class CheckpointFiles implements AutoCloseable {
     private static final String HUGGING_FACE_CONFIG = "config.json";
     private static final String OPEN_CLIP_CONFIG = "open_clip_config.json";
     private static final String INDEX = ".index.json";
+    private static final int ENDS = 1 << 16; // bytes of the first and the last tensor in a fingerprint
     private static final List<String> HUGGING_FACE_WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX);
     private static final List<String> OPEN_CLIP_WEIGHTS = List.of(
             "open_clip_model.safetensors",
@@ -141,10 +147,14 @@ final class CheckpointFiles implements AutoCloseable {
         });
     }
 
+    /** Whether the names of the files are those of open_clip. */
+    boolean isOpenClip() {
+        return shards.get(0).path().getFileName().toString().startsWith("open_clip");
+    }
+
     /** The configuration that belongs to the weights, else the other one. */
     PretrainedConfig config() {
-        String weights = shards.get(0).path().getFileName().toString();
-        List<String> names = weights.startsWith("open_clip")
+        List<String> names = isOpenClip()
                 ? List.of(OPEN_CLIP_CONFIG, HUGGING_FACE_CONFIG)
                 : List.of(HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG);
         for (String name : names) {
@@ -158,6 +168,22 @@ final class CheckpointFiles implements AutoCloseable {
         }
         throw new PretrainedException(folder + " has neither " + names.get(0) + " nor " + names.get(1)
                 + ": the sizes of the model are unknown");
+    }
+
+    /** A checksum of the configuration, and of names, types, shapes and both ends of the weights. */
+    String fingerprint() {
+        CRC32 crc = new CRC32();
+        crc.update(config().toString().getBytes(StandardCharsets.UTF_8));
+        for (SafetensorsFile shard : shards) {
+            crc.update(shard.header());
+            List<Entry> tensors = new ArrayList<>(shard.entries().values());
+            for (Entry entry : List.of(tensors.get(0), tensors.get(tensors.size() - 1))) {
+                ByteBuffer bytes = Elements.buffer((int) Math.min(ENDS, entry.end() - entry.begin()));
+                shard.read(entry, 0, bytes);
+                crc.update(bytes.flip());
+            }
+        }
+        return String.format(Locale.ROOT, "%08x", crc.getValue());
     }
 
     Path folder() {

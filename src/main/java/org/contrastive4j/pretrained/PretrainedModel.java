@@ -10,18 +10,19 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchMaker;
-import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -51,15 +52,23 @@ public final class PretrainedModel implements AutoCloseable {
     private final DualEncoder encoder;
     private final Tensor logitScale;
     private final Tensor logitBias;
+    private final String fingerprint;
 
     private PretrainedModel(
-            Ops ops, Path source, PretrainedConfig config, DualEncoder encoder, Tensor logitScale, Tensor logitBias) {
+            Ops ops,
+            Path source,
+            PretrainedConfig config,
+            DualEncoder encoder,
+            Tensor logitScale,
+            Tensor logitBias,
+            String fingerprint) {
         this.ops = ops;
         this.source = source;
         this.config = config;
         this.encoder = encoder;
         this.logitScale = logitScale;
         this.logitBias = logitBias;
+        this.fingerprint = fingerprint;
     }
 
     /**
@@ -99,7 +108,8 @@ public final class PretrainedModel implements AutoCloseable {
                         config,
                         encoder,
                         ops.parameterTensor(Shape.of(1), config.initialLogitScale()),
-                        ops.parameterTensor(Shape.of(1), config.initialLogitBias()));
+                        ops.parameterTensor(Shape.of(1), config.initialLogitBias()),
+                        files.fingerprint());
                 new WeightReader(files, slots, model.tensors()).read();
                 return model;
             } catch (RuntimeException failed) {
@@ -175,12 +185,25 @@ public final class PretrainedModel implements AutoCloseable {
     public ContrastiveLoss loss() {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
         ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
-        ops.pointwise().copy(logitScale, loss.logScale().value());
-        Parameter bias = loss.bias();
-        if (bias != null) {
-            ops.pointwise().copy(logitBias, bias.value());
-        }
+        copyScale(loss);
         return loss;
+    }
+
+    /** Sets scale and bias of a loss to those of this model. */
+    void copyScale(ContrastiveLoss loss) {
+        ops.pointwise().copy(logitScale, loss.logScale().value());
+        if (config.family() == PretrainedConfig.Family.SIGLIP) {
+            ops.pointwise().copy(logitBias, Objects.requireNonNull(loss.bias()).value());
+        }
+    }
+
+    /**
+     * Returns a checksum of the configuration, and of names, types, shapes and both ends of the weights.
+     *
+     * @return hexadecimal digits
+     */
+    String fingerprint() {
+        return fingerprint;
     }
 
     /**
@@ -201,7 +224,9 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
-        return Tokenizers.open(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return Tokenizers.open(folder(), config, files.isOpenClip());
+        }
     }
 
     /**
@@ -215,10 +240,11 @@ public final class PretrainedModel implements AutoCloseable {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
             return tokenizer;
         }
+        int padding = tokenizer.paddingId().orElse(config.paddingId());
         return (caption, maxTokens) -> {
             int[] ids = tokenizer.encode(caption, maxTokens);
             int[] padded = Arrays.copyOf(ids, maxTokens);
-            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            Arrays.fill(padded, ids.length, maxTokens, padding);
             return padded;
         };
     }
@@ -344,7 +370,8 @@ public final class PretrainedModel implements AutoCloseable {
 
     /**
      * Writes the model in the layout, order and types of its source, with the other files of the source folder. The
-     * bytes of an untouched model are those of its source.
+     * bytes of an untouched model are those of its source. For another picture size the position embeddings and the
+     * size in the configuration files are changed.
      *
      * @param folder created where it does not exist; must not be the source
      * @throws PretrainedException when a file cannot be written, or the source is gone
@@ -354,12 +381,6 @@ public final class PretrainedModel implements AutoCloseable {
             throw new PretrainedException("the model has LoRA adapters; merge them before it is saved as a whole");
         }
         try (CheckpointFiles files = CheckpointFiles.open(source)) {
-            if (!files.config().equals(config)) {
-                throw new PretrainedException("the model was opened for pictures of " + config.imageSize()
-                        + " pixels, other than its checkpoint's "
-                        + files.config().imageSize()
-                        + "; only models of the checkpoint's own size are written");
-            }
             Files.createDirectories(folder);
             if (Files.isSameFile(folder, files.folder())) {
                 throw new PretrainedException(folder + " is the folder that the model was read from; choose another");
@@ -367,10 +388,16 @@ public final class PretrainedModel implements AutoCloseable {
             Map<String, Slot> slots =
                     TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
             new WeightWriter(files, slots, tensors()).write(folder);
+            boolean resized = !files.config().equals(config);
             try (Stream<Path> others = Files.list(files.folder())) {
                 for (Path other : others.filter(PretrainedModel::isSmall).toList()) {
-                    Files.copy(
-                            other, folder.resolve(other.getFileName().toString()), StandardCopyOption.REPLACE_EXISTING);
+                    Path target = folder.resolve(other.getFileName().toString());
+                    byte[] changed = resized ? PictureSize.change(other, config.imageSize()) : null;
+                    if (changed != null) {
+                        Files.write(target, changed);
+                    } else {
+                        Files.copy(other, target, StandardCopyOption.REPLACE_EXISTING);
+                    }
                 }
             }
         } catch (IOException e) {
@@ -390,5 +417,62 @@ public final class PretrainedModel implements AutoCloseable {
         encoder.close();
         logitScale.close();
         logitBias.close();
+    }
+
+    /** Turns a caption into token ids as a model's text tower expects them. */
+    public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
+        /**
+         * Returns the ids of a caption with its start and end tokens, without padding.
+         *
+         * @param text any caption
+         * @param contextLength largest number of ids; longer captions are cut and keep their end token
+         * @return the ids
+         */
+        @Override
+        int[] encode(String text, int contextLength);
+
+        /**
+         * Returns the number of ids that the tokenizer knows.
+         *
+         * @return at least 1
+         */
+        int size();
+
+        /**
+         * Returns the id that fills captions up to the context, for models that read the padding.
+         *
+         * @return empty for the id in the configuration of the model
+         */
+        default OptionalInt paddingId() {
+            return OptionalInt.empty();
+        }
+
+        /** Frees native memory where there is some. */
+        @Override
+        default void close() {}
+    }
+
+    /**
+     * A checkpoint folder, adapter or tokenizer cannot be used; the message says what was found and what was expected.
+     */
+    public static final class PretrainedException extends RuntimeException {
+        /**
+         * Creates an exception.
+         *
+         * @param message what was found, what was expected, and what to do
+         */
+        PretrainedException(String message) {
+            super(message);
+        }
+
+        /**
+         * Creates an exception with a cause.
+         *
+         * @param message what was found, what was expected, and what to do
+         * @param cause of the failure
+         */
+        PretrainedException(String message, Throwable cause) {
+            super(message, cause);
+        }
     }
 }

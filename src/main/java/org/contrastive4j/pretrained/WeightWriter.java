@@ -1,5 +1,6 @@
 package org.contrastive4j.pretrained;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -9,6 +10,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
@@ -22,6 +24,8 @@ import org.contrastive4j.tensor.Tensor;
  */
 final class WeightWriter {
     private static final int BLOCK = 1 << 18; // elements
+    /** 0, 1, 2, ...: older versions of Hugging Face transformers store it, as I64. */
+    private static final String VISION_POSITION_IDS = "vision_model.embeddings.position_ids";
 
     private final CheckpointFiles source;
     private final Map<String, Slot> slots;
@@ -39,7 +43,7 @@ final class WeightWriter {
         for (SafetensorsFile shard : source.shards()) {
             Path target = folder.resolve(shard.path().getFileName().toString());
             try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(target), 1 << 20)) {
-                byte[] header = shard.header();
+                byte[] header = header(shard);
                 out.write(ByteBuffer.allocate(8)
                         .order(ByteOrder.LITTLE_ENDIAN)
                         .putLong(header.length)
@@ -53,8 +57,59 @@ final class WeightWriter {
         }
     }
 
+    /** Returns the header of the source; for another number of positions with the new shapes and offsets. */
+    private byte[] header(SafetensorsFile shard) throws IOException {
+        if (shard.entries().values().stream().allMatch(entry -> shape(entry) == entry.shape())) {
+            return shard.header();
+        }
+        ObjectNode json = (ObjectNode) Json.MAPPER.readTree(shard.header());
+        long at = 0;
+        for (Entry entry : shard.entries().values()) {
+            int[] shape = shape(entry);
+            long end = at + Arrays.stream(shape).asLongStream().reduce(entry.elementBytes(), (a, b) -> a * b);
+            ObjectNode node = (ObjectNode) json.path(entry.name());
+            node.set("shape", Json.MAPPER.valueToTree(shape));
+            node.set("data_offsets", Json.MAPPER.valueToTree(new long[] {at, end}));
+            at = end;
+        }
+        byte[] text = Json.MAPPER.writeValueAsBytes(json);
+        byte[] padded = Arrays.copyOf(text, (text.length + Long.BYTES - 1) / Long.BYTES * Long.BYTES);
+        Arrays.fill(padded, text.length, padded.length, (byte) ' ');
+        return padded;
+    }
+
+    /** Returns the shape of a tensor in the new file: that of the source unless the number of positions differs. */
+    private int[] shape(Entry entry) {
+        Slot slot = slots.get(entry.name());
+        if (slot != null) {
+            return slot.fits(entry.shape()) ? entry.shape() : slot.shape();
+        }
+        int[] shape = entry.shape().clone();
+        if (shape.length == 0 || !entry.name().equals(VISION_POSITION_IDS) || shape[shape.length - 1] == positions()) {
+            return entry.shape();
+        }
+        shape[shape.length - 1] = positions();
+        return shape;
+    }
+
+    private int positions() {
+        return Objects.requireNonNull(parameters.get("image.positions")).dim(0);
+    }
+
     private void write(SafetensorsFile shard, Entry entry, WritableByteChannel out) throws IOException {
         Slot slot = slots.get(entry.name());
+        if (slot == null && shape(entry) != entry.shape()) {
+            ByteBuffer bytes = Elements.buffer(positions() * entry.elementBytes());
+            for (int k = 0; k < positions(); k++) {
+                if (entry.elementBytes() == Long.BYTES) {
+                    bytes.putLong(k);
+                } else {
+                    bytes.putInt(k);
+                }
+            }
+            out.write(bytes.flip());
+            return;
+        }
         if (slot == null) { // a buffer
             ByteBuffer bytes = Elements.buffer(Math.toIntExact(entry.end() - entry.begin()));
             shard.read(entry, 0, bytes);

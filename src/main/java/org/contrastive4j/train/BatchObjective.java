@@ -65,6 +65,11 @@ final class BatchObjective extends Objective {
     }
 
     @Override
+    void prepare(TrainableModel model) {
+        model.prepare(loss);
+    }
+
+    @Override
     Deferred<PairwiseOps.Result> compute(
             TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
         return guide == null

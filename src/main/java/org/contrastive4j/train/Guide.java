@@ -11,6 +11,8 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Unit representations of all training samples by the model of another run, computed once without augmentation and
@@ -25,6 +27,11 @@ final class Guide {
     private final int width;
     private final float[] pictures;
     private final float[] captions;
+
+    /** Returns the guide of a loss; null if it has none. */
+    static @Nullable Guide of(Ops ops, LossConfig loss, PairDataset data, List<Integer> samples) {
+        return loss.guide().isEmpty() ? null : new Guide(ops, Path.of(loss.guide()), data, samples);
+    }
 
     /**
      * Loads a model and computes the representations.

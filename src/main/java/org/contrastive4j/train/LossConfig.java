@@ -5,11 +5,11 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Objects;
-import org.contrastive4j.loss.Distillation;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
+import org.contrastive4j.loss.DistilledContrast.Momentum;
 import org.contrastive4j.loss.LossOption;
-import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.loss.Momentum;
 import org.jspecify.annotations.Nullable;
 
 /**

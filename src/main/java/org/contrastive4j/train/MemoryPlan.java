@@ -2,7 +2,7 @@ package org.contrastive4j.train;
 
 import java.util.Locale;
 import java.util.stream.Stream;
-import org.contrastive4j.gradcache.ChunkPlan;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.tensor.Tensor;
 
 /**

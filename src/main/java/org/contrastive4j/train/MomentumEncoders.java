@@ -8,7 +8,7 @@ import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.TapeEncoder;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
-import org.contrastive4j.loss.Momentum;
+import org.contrastive4j.loss.DistilledContrast.Momentum;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;

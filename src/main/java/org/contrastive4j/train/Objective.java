@@ -68,6 +68,9 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     /** Returns the log-scale, and the second parameter if the loss has one. */
     abstract List<Parameter> parameters();
 
+    /** Sets scale and bias to those of a model, for a loss that pretrained models have. */
+    void prepare(TrainableModel model) {}
+
     /** Computes the loss; see {@link #valueAndGradient}. */
     abstract Deferred<PairwiseOps.Result> compute(
             TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale);

@@ -107,8 +107,13 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
 
     /**
      * Measures both directions: distinct pictures against all captions. Pairs with unreadable pictures are left out.
+     *
+     * @param ops backend
+     * @param embedder of the model
+     * @param samples ids of pairs
+     * @return the recalls
      */
-    static Trainer.Recall both(Ops ops, Embedder embedder, List<Integer> samples) {
+    public static Trainer.Recall both(Ops ops, Embedder embedder, List<Integer> samples) {
         PairDataset data = embedder.data();
         List<Integer> usable =
                 samples.stream().filter(id -> !data.isUnreadable(id)).toList();

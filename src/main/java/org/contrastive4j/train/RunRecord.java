@@ -59,6 +59,15 @@ record RunRecord(
                 bytes(folder.resolve(EXAMPLES)));
     }
 
+    /** Returns the content of config.json. */
+    static Map<String, Object> config(TrainConfig config, Map<String, Object> origin) {
+        Map<String, Object> all = RunFolder.JSON.convertValue(config, new TypeReference<>() {});
+        if (!origin.isEmpty()) {
+            all.put("origin", origin);
+        }
+        return all;
+    }
+
     RunRecord with(String otherStatus, boolean isRunning) {
         return new RunRecord(name, otherStatus, isRunning, config, facts, metrics, summary, examples);
     }

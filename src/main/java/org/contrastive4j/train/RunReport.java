@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * An HTML page about one run or a comparison of several runs: recall, curves, configuration and examples. The page is
  * self-contained; uPlot draws the curves in the browser.
  */
-public final class RunReport {
+final class RunReport {
     static final String FILE = "report.html";
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String PLOT = "META-INF/resources/webjars/uplot/1.6.30/dist/";
@@ -51,7 +51,7 @@ public final class RunReport {
      * @return HTML
      * @throws RunFolder.RunFolderException when a folder holds no run
      */
-    public static String of(List<Path> folders) {
+    static String of(List<Path> folders) {
         return html(folders.stream().map(RunRecord::read).toList());
     }
 
@@ -153,6 +153,8 @@ public final class RunReport {
                 .map(reason -> count(reason.getValue()) + " " + reason.getKey())
                 .collect(Collectors.joining(", "));
         all.put("pairs left out", leftOut.isEmpty() ? "none" : leftOut);
+        all.put("augmentation", text(facts.get("augmentation")));
+        all.put("preprocessing", text(facts.get("preprocessing")));
         Map<String, Object> loss = map(config, "loss");
         all.put("loss", text(loss.get("name")));
         Object chunk = config.get("chunk");
@@ -165,7 +167,16 @@ public final class RunReport {
                 "peak " + text(config.get("learningRate")) + ", " + text(config.get("warmup"))
                         + " steps of warm-up, then cosine decay to 0");
         all.put("seed", text(config.get("seed")));
-        all.put("parameters", count(facts.get("parameters")));
+        Object trained = facts.get("trainedParameters");
+        all.put(
+                "parameters",
+                count(facts.get("parameters"))
+                        + (trained == null || trained.equals(facts.get("parameters"))
+                                ? ""
+                                : ", of which " + count(trained) + " are trained"));
+        if (!map(config, "origin").isEmpty()) {
+            all.put("fine-tuned from", text(map(config, "origin").get(TrainableModel.LOCATION)));
+        }
         all.put(
                 "device",
                 text(facts.get("device")) + ", " + text(config.get("precision")).toLowerCase(Locale.ROOT));

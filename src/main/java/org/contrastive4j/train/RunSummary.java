@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.data.LeftOut;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.PairDataset.LeftOut;
 
 /** The results of a finished run: the content of summary.json and examples of retrieval. */
 final class RunSummary {
@@ -30,6 +31,8 @@ final class RunSummary {
         summary.put("loss", config.loss().name());
         summary.put("precision", String.valueOf(config.precision()));
         summary.put("steps", trainer.step());
+        summary.put("augmentation", config.augmentation().description());
+        summary.put("preprocessing", config.preprocessing().description());
         summary.put("batch", config.batch());
         summary.put("chunk", config.chunk());
         summary.put("pairs", (long) trainer.step() * config.batch());
@@ -37,12 +40,25 @@ final class RunSummary {
         LeftOut leftOut = trainer.data().leftOut();
         summary.put("skippedPairs", leftOut.total());
         summary.put("leftOut", leftOut.counts());
-        summary.put(
-                "parameters",
-                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        summary.put("parameters", count(trainer.allParameters()));
+        summary.put("trainedParameters", trained(trainer));
         summary.put("seconds", Math.round(seconds * 10) / 10.0);
         summary.put("peakBytes", peakBytes);
         return summary;
+    }
+
+    /** Returns the number of elements of parameters. */
+    static long count(List<Parameter> parameters) {
+        return parameters.stream()
+                .mapToLong(parameter -> parameter.value().size())
+                .sum();
+    }
+
+    /** Returns the number of elements of the parameters that are not frozen. */
+    static long trained(Trainer trainer) {
+        return count(trainer.parameters().stream()
+                .filter(parameter -> !parameter.isFrozen())
+                .toList());
     }
 
     /**

@@ -3,11 +3,12 @@ package org.contrastive4j.train;
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
@@ -32,6 +33,8 @@ import org.jspecify.annotations.Nullable;
  * @param clip largest global norm of the gradients, 0 for no clipping
  * @param vocabulary largest number of token ids
  * @param augmentation random changes of pictures and captions
+ * @param preprocessing from a picture to the input of the image encoder; null, as in old checkpoints, stands for {@link
+ *     Preprocessing#symmetric}
  * @param optimizer settings of AdamW
  * @param model sizes of both encoders
  * @param loss null, as in old checkpoints, stands for InfoNCE
@@ -54,6 +57,7 @@ public record TrainConfig(
         double clip,
         int vocabulary,
         Augmentation augmentation,
+        Preprocessing preprocessing,
         AdamW.Config optimizer,
         DualEncoder.Config model,
         LossConfig loss,
@@ -64,7 +68,7 @@ public record TrainConfig(
     public enum Accumulation {
         /** One loss over the whole batch, see {@link org.contrastive4j.gradcache.GradCache}. */
         GRADCACHE,
-        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.AccumulatedFeatures}. */
+        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.BatchStep#accumulatingFeatures}. */
         FEATURES
     }
 
@@ -84,6 +88,7 @@ public record TrainConfig(
      * @param clip largest global norm of the gradients, 0 for no clipping
      * @param vocabulary largest number of token ids
      * @param augmentation random changes of pictures and captions
+     * @param preprocessing null for {@link Preprocessing#symmetric} of the model's picture size
      * @param optimizer settings of AdamW
      * @param model sizes of both encoders
      * @param loss null for InfoNCE
@@ -97,6 +102,12 @@ public record TrainConfig(
         require(batch >= 1, "batch is " + batch + ", expected 2 pairs or more");
         loss = loss == null ? LossConfig.named("infonce", batch) : loss;
         accumulation = accumulation == null ? Accumulation.GRADCACHE : accumulation;
+        preprocessing =
+                preprocessing == null ? Preprocessing.symmetric(model.image().imageSize()) : preprocessing;
+        require(
+                preprocessing.size() == model.image().imageSize(),
+                "preprocessing to " + preprocessing.size() + " pixels for an image encoder of "
+                        + model.image().imageSize() + " pixels, expected equal sizes");
         require(steps >= 1, "steps is " + steps + ", expected 1 or more");
         require(chunk >= 0, "chunk is " + chunk + ", expected 1 or more, or 0 to let the budget choose");
         require(
@@ -126,68 +137,6 @@ public record TrainConfig(
         if (!condition) {
             throw new IllegalArgumentException(message);
         }
-    }
-
-    /**
-     * Creates a configuration with gradient caching in the precision of the backend.
-     *
-     * @param data path of the pairs
-     * @param strict whether an invalid pair is an error
-     * @param heldOutGroup group to test on and not to train on; empty for none
-     * @param unseenShare share of the concepts kept out of training, in [0, 1)
-     * @param seed of everything random
-     * @param steps optimiser steps of the whole run
-     * @param batch pairs in a batch
-     * @param chunk samples encoded at a time; 0 lets the memory budget choose
-     * @param memoryBudget largest number of live bytes
-     * @param learningRate peak of the schedule
-     * @param warmup steps until the peak
-     * @param clip largest global norm of the gradients, 0 for no clipping
-     * @param vocabulary largest number of token ids
-     * @param augmentation random changes of pictures and captions
-     * @param optimizer settings of AdamW
-     * @param model sizes of both encoders
-     * @param loss of the run
-     */
-    public TrainConfig(
-            String data,
-            boolean strict,
-            String heldOutGroup,
-            double unseenShare,
-            long seed,
-            int steps,
-            int batch,
-            int chunk,
-            long memoryBudget,
-            double learningRate,
-            int warmup,
-            double clip,
-            int vocabulary,
-            Augmentation augmentation,
-            AdamW.Config optimizer,
-            DualEncoder.Config model,
-            LossConfig loss) {
-        this(
-                data,
-                strict,
-                heldOutGroup,
-                unseenShare,
-                seed,
-                steps,
-                batch,
-                chunk,
-                memoryBudget,
-                learningRate,
-                warmup,
-                clip,
-                vocabulary,
-                augmentation,
-                optimizer,
-                model,
-                loss,
-                Accumulation.GRADCACHE,
-                null,
-                null);
     }
 
     /** {@return a builder that starts from this configuration} */
@@ -235,12 +184,16 @@ public record TrainConfig(
                 25,
                 1,
                 8000,
-                new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4),
+                Augmentation.emoji(),
+                Preprocessing.symmetric(32),
                 new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
                 new DualEncoder.Config(
                         new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, 256),
                         new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, 256)),
-                LossConfig.named("infonce", 1024));
+                LossConfig.named("infonce", 1024),
+                Accumulation.GRADCACHE,
+                null,
+                null);
     }
 
     /** Changes some settings of a configuration and leaves the others. */
@@ -259,6 +212,7 @@ public record TrainConfig(
         private double clip;
         private int vocabulary;
         private Augmentation augmentation;
+        private Preprocessing preprocessing;
         private AdamW.Config optimizer;
         private DualEncoder.Config model;
         private LossConfig loss;
@@ -281,6 +235,7 @@ public record TrainConfig(
             clip = from.clip;
             vocabulary = from.vocabulary;
             augmentation = from.augmentation;
+            preprocessing = from.preprocessing;
             optimizer = from.optimizer;
             model = from.model;
             loss = from.loss;
@@ -416,6 +371,15 @@ public record TrainConfig(
         }
 
         /**
+         * {@return this builder, after setting {@link TrainConfig#preprocessing}}
+         * @param value to set
+         */
+        public Builder preprocessing(Preprocessing value) {
+            preprocessing = value;
+            return this;
+        }
+
+        /**
          * {@return this builder, after setting {@link TrainConfig#optimizer}}
          * @param value to set
          */
@@ -425,11 +389,12 @@ public record TrainConfig(
         }
 
         /**
-         * {@return this builder, after setting {@link TrainConfig#model}}
+         * {@return this builder, after setting {@link TrainConfig#model} and the size of the preprocessing}
          * @param value to set
          */
         public Builder model(DualEncoder.Config value) {
             model = value;
+            preprocessing = preprocessing.withSize(value.image().imageSize());
             return this;
         }
 
@@ -489,6 +454,7 @@ public record TrainConfig(
                     clip,
                     vocabulary,
                     augmentation,
+                    preprocessing,
                     optimizer,
                     model,
                     loss,

@@ -5,21 +5,19 @@ import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
-import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /** The model of the newest checkpoint of a run: weights, configuration and tokenizer. */
 public final class TrainedModel implements AutoCloseable {
     private final Ops ops;
     private final TrainConfig config;
-    private final Tokenizer tokenizer;
-    private final DualEncoder model;
+    private final NewModel model;
 
-    private TrainedModel(Ops ops, TrainConfig config, Tokenizer tokenizer, DualEncoder model) {
+    private TrainedModel(Ops ops, TrainConfig config, NewModel model) {
         this.ops = ops;
         this.config = config;
-        this.tokenizer = tokenizer;
         this.model = model;
     }
 
@@ -38,19 +36,20 @@ public final class TrainedModel implements AutoCloseable {
                         "no checkpoint in " + run + "; train first, or name the run folder with --run"));
         TrainerState state = TrainerState.read(checkpoint);
         TrainConfig config = state.config();
-        Tokenizer tokenizer = state.tokenizer();
-        DualEncoder.Config sizes = config.model();
-        DualEncoder model = new DualEncoder(
-                ops,
-                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
-                config.seed());
-        try (Objective trainedWith = Objective.of(ops, config, model, id -> id, null)) {
-            Checkpoint.restore(checkpoint, TrainerState.weights(Trainer.parameters(model, trainedWith)), null);
+        if (!state.origin().isEmpty()) {
+            throw new CheckpointException(run + " fine-tunes a pretrained model, so its checkpoints lack the frozen"
+                    + " weights; open the result with --from " + run.resolve("model") + ", or --from "
+                    + state.origin().get(TrainableModel.LOCATION) + " --adapter " + run.resolve("adapter"));
+        }
+        NewModel model = NewModel.of(ops, config, state.tokenizer());
+        try (Objective trainedWith = Objective.of(ops, config, model.encoder(), id -> id, null)) {
+            Checkpoint.restore(
+                    checkpoint, TrainerState.weights(Trainer.parameters(model.trained(), trainedWith)), null);
         } catch (RuntimeException failure) {
             model.close();
             throw failure;
         }
-        return new TrainedModel(ops, config, tokenizer, model);
+        return new TrainedModel(ops, config, model);
     }
 
     /**
@@ -59,7 +58,7 @@ public final class TrainedModel implements AutoCloseable {
      * @return the tokenizer
      */
     public Tokenizer tokenizer() {
-        return tokenizer;
+        return model.captions();
     }
 
     /**
@@ -100,12 +99,12 @@ public final class TrainedModel implements AutoCloseable {
     public Embedder embedder(PairDataset data) {
         return new Embedder(
                 ops,
-                model,
+                model.encoder(),
                 data,
                 new BatchMaker(
                         data,
-                        tokenizer,
-                        config.model().image().imageSize(),
+                        model.captions(),
+                        config.preprocessing(),
                         config.model().text().maxTokens(),
                         config.seed()));
     }

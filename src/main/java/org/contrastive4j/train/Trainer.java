@@ -1,22 +1,21 @@
 package org.contrastive4j.train;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
-import org.contrastive4j.data.Identities;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
-import org.contrastive4j.data.Tokenizer;
-import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -26,6 +25,7 @@ import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +35,6 @@ import org.jspecify.annotations.Nullable;
  * therefore gives the same bits as an uninterrupted run.
  */
 public final class Trainer implements AutoCloseable {
-    private static final int TOKENIZER_CAPTIONS = 1_000_000;
     private static final int MEASURE_EVERY = 10; // steps between distributions of cosines
 
     /**
@@ -92,8 +91,7 @@ public final class Trainer implements AutoCloseable {
     private final TrainConfig config;
     private final PairDataset data;
     private final Splits splits;
-    private final Tokenizer tokenizer;
-    private final DualEncoder model;
+    private final TrainableModel model;
     private final Objective objective;
     private final AdamW optimizer;
     private final WarmupCosine schedule;
@@ -107,63 +105,53 @@ public final class Trainer implements AutoCloseable {
     private @Nullable BatchPrefetch feed;
     private int step;
 
-    private Trainer(Ops ops, TrainConfig config, PairDataset data, @Nullable Tokenizer tokenizer) {
+    private Trainer(Ops ops, TrainConfig config, PairDataset data, TrainableModel model) {
         this.ops = ops;
         this.config = config.on(ops.precision());
         this.data = data;
+        this.model = model;
         this.splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-        this.tokenizer = tokenizer != null
-                ? tokenizer
-                : Tokenizer.train(splits.trainingCaptions(TOKENIZER_CAPTIONS), config.vocabulary(), 2);
         this.fingerprint = data.fingerprint();
         this.failures = new StepFailures(data, this.config);
-        this.identities =
-                new Identities(data, this.tokenizer, config.model().text().maxTokens());
+        int maxTokens = config.model().text().maxTokens();
+        this.identities = new Identities(data, model.captions(), maxTokens);
         this.order = BatchOrder.of(data, splits, identities, config.batch(), config.seed());
-        DualEncoder.Config sizes = config.model();
-        this.model = new DualEncoder(
-                ops,
-                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())),
-                config.seed());
         this.objective = objective();
         this.optimizer = optimizer();
         this.lossScale = LossScale.of(this.config.lossScale());
         this.schedule =
                 new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
-        this.maker = new BatchMaker(
-                data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
+        this.maker = new BatchMaker(data, model.captions(), config.preprocessing(), maxTokens, config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
     private Objective objective() {
-        try {
-            Guide guide = config.loss().guide().isEmpty()
-                    ? null
-                    : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(ops, config, model, identities::label, guide);
-        } catch (RuntimeException noMemory) {
-            model.close();
-            throw noMemory;
-        }
+        Guide guide = Guide.of(ops, config.loss(), data, splits.train());
+        Objective created = Objective.of(ops, config, model.encoder(), identities::label, guide);
+        created.prepare(model);
+        return created;
     }
 
     private AdamW optimizer() {
         try {
-            return new AdamW(ops, parameters(), config.optimizer());
+            return new AdamW(
+                    ops,
+                    parameters(),
+                    config.optimizer(),
+                    parameter -> objective.parameters().contains(parameter) ? 1 : model.rateFactor(parameter));
         } catch (RuntimeException noMemory) {
             objective.close();
-            model.close();
             throw noMemory;
         }
     }
 
-    /** {@return the parameters of the encoders and of the loss} */
+    /** {@return the trained parameters of the encoders, and the parameters of the loss} */
     public List<Parameter> parameters() {
-        return parameters(model, objective);
+        return parameters(model.trained(), objective);
     }
 
-    static List<Parameter> parameters(DualEncoder model, Objective objective) {
-        List<Parameter> all = new ArrayList<>(model.parameters());
+    static List<Parameter> parameters(List<Parameter> trained, Objective objective) {
+        List<Parameter> all = new ArrayList<>(trained);
         all.addAll(objective.parameters());
         return all;
     }
@@ -177,7 +165,29 @@ public final class Trainer implements AutoCloseable {
      * @return the trainer
      */
     public static Trainer start(Ops ops, TrainConfig config, PairDataset data) {
-        return new Trainer(ops, config, data, null);
+        return start(ops, config, data, NewModel.start(ops, config, data));
+    }
+
+    /**
+     * Starts a new run that trains an existing model.
+     *
+     * @param ops backend of the model
+     * @param config of the run, with the sizes of the model
+     * @param data pairs of at least as many concepts as a batch has pairs
+     * @param model closed by the trainer, or by this method if it fails
+     * @return the trainer
+     */
+    public static Trainer start(Ops ops, TrainConfig config, PairDataset data, TrainableModel model) {
+        return owning(model, () -> new Trainer(ops, config, data, model));
+    }
+
+    private static Trainer owning(TrainableModel model, Supplier<Trainer> trainer) {
+        try {
+            return trainer.get();
+        } catch (RuntimeException failed) {
+            model.close();
+            throw failed;
+        }
     }
 
     /**
@@ -208,27 +218,43 @@ public final class Trainer implements AutoCloseable {
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config) {
         TrainerState state = TrainerState.read(checkpoint);
         state.requireContinues(config);
-        Trainer trainer = new Trainer(ops, config, data, state.tokenizer());
+        NewModel model = NewModel.of(ops, config, state.tokenizer());
+        return owning(model, () -> new Trainer(ops, config, data, model).restored(state));
+    }
+
+    /**
+     * Continues a run that trains an existing model; otherwise like the method without a model.
+     *
+     * @param ops backend of the model
+     * @param data pairs of the run, unchanged
+     * @param checkpoint folder of the checkpoint
+     * @param config changed configuration
+     * @param model of the origin of the run's model; closed by the trainer, or by this method if it fails
+     * @return the trainer
+     */
+    public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config, TrainableModel model) {
+        return owning(model, () -> {
+            TrainerState state = TrainerState.read(checkpoint);
+            state.requireContinues(config);
+            state.requireOrigin(model.origin());
+            return new Trainer(ops, config, data, model).restored(state);
+        });
+    }
+
+    private Trainer restored(TrainerState state) {
         try {
-            state.requireData(trainer.fingerprint, data.path());
-            Checkpoint.restore(checkpoint, TrainerState.weights(trainer.parameters()), trainer.trainingState());
-            trainer.objective.restore(state.loss());
-            if (trainer.config.lossScale() != null) {
-                state.restore(trainer.lossScale);
+            state.requireData(fingerprint, data.path());
+            state.restore(parameters(), trainingState(), objective);
+            if (config.lossScale() != null) {
+                state.restore(lossScale);
             }
-        } catch (IllegalArgumentException foreign) {
-            trainer.close();
-            throw new CheckpointException(
-                    checkpoint + " has no usable state of the loss "
-                            + trainer.config.loss().name() + ": " + foreign.getMessage(),
-                    foreign);
         } catch (RuntimeException failure) {
-            trainer.close();
+            close();
             throw failure;
         }
-        trainer.step = state.step();
-        trainer.optimizer.restoreSteps(state.updates());
-        return trainer;
+        step = state.step();
+        optimizer.restoreSteps(state.updates());
+        return this;
     }
 
     /**
@@ -240,6 +266,17 @@ public final class Trainer implements AutoCloseable {
      */
     public static TrainConfig config(Path checkpoint) {
         return TrainerState.read(checkpoint).config();
+    }
+
+    /**
+     * Returns what a checkpoint records of {@link TrainableModel#origin}.
+     *
+     * @param checkpoint folder of the checkpoint
+     * @return JSON values by name; empty for a run that started from random weights
+     * @throws CheckpointException when the checkpoint is damaged
+     */
+    public static Map<String, Object> origin(Path checkpoint) {
+        return TrainerState.read(checkpoint).origin();
     }
 
     /**
@@ -255,28 +292,20 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** {@return the bytes that steps need, by purpose} */
     MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
-            ChunkPlan stages = steps.plan(largest);
-            return new MemoryPlan(
-                    MemoryPlan.bytes(parameters().stream().map(Parameter::value)),
-                    MemoryPlan.bytes(parameters().stream()
-                            .filter(parameter -> !parameter.isFrozen())
-                            .map(Parameter::gradient)),
-                    MemoryPlan.bytes(optimizer.state().values().stream()),
-                    largest.bytes(),
-                    ops.canCapture() ? 2 : 1,
-                    ops.memory().keptBytes(),
-                    steps.fragmentationBytes(),
-                    steps.measurementBytes(),
-                    stages);
+            return steps.memoryPlan(largest, allParameters());
         }
     }
 
     /** {@return a table of the bytes that steps need, by purpose, one line for each} */
     public String memoryTable() {
         return memoryPlan().toString();
+    }
+
+    /** Returns the parameters of the encoders, frozen ones included, and of the loss. */
+    List<Parameter> allParameters() {
+        return parameters(model.encoder().parameters(), objective);
     }
 
     private BatchPrefetch feed() {
@@ -333,7 +362,7 @@ public final class Trainer implements AutoCloseable {
             PairwiseOps.Result result = results.loss();
             Map<String, Double> details =
                     failures.explained(step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
-            double norm = failures.explained(step + 1, batch, () -> normOf(results)) / scale;
+            double norm = failures.explained(step + 1, batch, () -> results.norm(lossScale)) / scale;
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {
                 objective.beforeUpdate();
@@ -365,18 +394,6 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
-    private double normOf(TrainingSteps.StepResults results) {
-        try {
-            return results.norm().get();
-        } catch (GlobalNorm.NonFiniteGradientException overflow) {
-            if (lossScale.overflowed()) {
-                return Double.NaN;
-            }
-            throw overflow;
-        }
-    }
-
     /**
      * Saves everything that {@link #resume} needs.
      *
@@ -390,16 +407,8 @@ public final class Trainer implements AutoCloseable {
 
     /** Returns the part of a checkpoint that is not in tensors. */
     ObjectNode state() {
-        ObjectNode loss = JsonNodeFactory.instance.objectNode();
-        objective.save(loss);
-        return TrainerState.write(
-                step,
-                optimizer.steps(),
-                config,
-                tokenizer,
-                fingerprint,
-                loss,
-                config.lossScale() == null ? null : lossScale.state());
+        LossScale.State scale = config.lossScale() == null ? null : lossScale.state();
+        return TrainerState.write(step, optimizer.steps(), config, model, fingerprint, objective, scale);
     }
 
     /** Returns the moments of the optimiser and the tensors of the objective. */
@@ -418,7 +427,7 @@ public final class Trainer implements AutoCloseable {
     public Map<String, Recall> evaluate() {
         steps.close();
         Map<String, Recall> all = new LinkedHashMap<>();
-        splits.tests().forEach((name, samples) -> all.put(name, recall(ops, embedder(), samples)));
+        splits.tests().forEach((name, samples) -> all.put(name, Retrieval.both(ops, embedder(), samples)));
         return all;
     }
 
@@ -433,18 +442,6 @@ public final class Trainer implements AutoCloseable {
         public double mean1() {
             return (imageToText.recall1() + textToImage.recall1()) / 2;
         }
-    }
-
-    /**
-     * Measures the recall of one set of samples in both directions.
-     *
-     * @param ops backend
-     * @param embedder of the model
-     * @param samples ids of pairs
-     * @return the recall
-     */
-    public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
-        return Retrieval.both(ops, embedder, samples);
     }
 
     /** {@return the number of completed steps} */
@@ -468,7 +465,11 @@ public final class Trainer implements AutoCloseable {
 
     /** {@return the model} */
     public DualEncoder model() {
-        return model;
+        return model.encoder();
+    }
+
+    Map<String, Object> origin() {
+        return model.origin();
     }
 
     /** {@return the training and test splits} */
@@ -483,7 +484,7 @@ public final class Trainer implements AutoCloseable {
 
     /** {@return an embedder with the current weights} */
     public Embedder embedder() {
-        return new Embedder(ops, model, data, maker);
+        return new Embedder(ops, model.encoder(), data, maker);
     }
 
     @Override

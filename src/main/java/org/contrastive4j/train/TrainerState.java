@@ -1,28 +1,35 @@
 package org.contrastive4j.train;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */
 final class TrainerState {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final TypeReference<Map<String, Object>> MAP = new TypeReference<>() {};
     private static final String STEP = "step";
     private static final String UPDATES = "updates";
     private static final String CONFIG = "config";
     private static final String TOKENIZER = "tokenizer";
     private static final String LOSS = "loss";
     private static final String LOSS_SCALE = "lossScale";
+    private static final String ORIGIN = "origin";
     private static final String FINGERPRINT = "dataFingerprint";
 
     private final JsonNode state;
@@ -42,23 +49,29 @@ final class TrainerState {
      * Returns the state as JSON.
      *
      * @param updates optimiser steps that were not skipped
-     * @param loss state of the objective
+     * @param model its tokenizer if it was trained by the run, and its origin
+     * @param objective its state is written
      * @param lossScale null without loss scaling
      */
     static ObjectNode write(
             int step,
             int updates,
             TrainConfig config,
-            Tokenizer tokenizer,
+            TrainableModel model,
             String fingerprint,
-            ObjectNode loss,
+            Objective objective,
             LossScale.@Nullable State lossScale) {
         ObjectNode state = JSON.createObjectNode();
         state.put(STEP, step);
         state.set(CONFIG, JSON.valueToTree(config));
-        state.set(TOKENIZER, JSON.valueToTree(tokenizer.vocabulary()));
+        if (model.captions() instanceof Tokenizer tokenizer) {
+            state.set(TOKENIZER, JSON.valueToTree(tokenizer.vocabulary()));
+        }
+        if (!model.origin().isEmpty()) {
+            state.set(ORIGIN, JSON.valueToTree(model.origin()));
+        }
         state.put(FINGERPRINT, fingerprint);
-        state.set(LOSS, loss);
+        objective.save(state.putObject(LOSS));
         state.put(UPDATES, updates);
         if (lossScale != null) {
             state.set(LOSS_SCALE, JSON.valueToTree(lossScale));
@@ -89,6 +102,55 @@ final class TrainerState {
                     "a resumed run can change its steps, learning rate, memory budget and path of the data, got "
                             + unchanged + ", the run has " + run);
         }
+    }
+
+    /**
+     * Checks that a model has the same origin as the model of the run.
+     *
+     * @throws CheckpointException naming each value that differs
+     */
+    void requireOrigin(Map<String, Object> origin) {
+        JsonNode own = JSON.valueToTree(origin()); // both as JSON, which has one type of integers
+        JsonNode given = JSON.valueToTree(origin);
+        List<String> different = new ArrayList<>();
+        Set<String> names = new TreeSet<>(origin.keySet());
+        names.addAll(origin().keySet());
+        names.remove(TrainableModel.LOCATION);
+        for (String name : names) {
+            if (!own.path(name).equals(given.path(name))) {
+                different.add(name + " is " + given.path(name) + ", in the run " + own.path(name));
+            }
+        }
+        if (!different.isEmpty()) {
+            throw new CheckpointException("the model is not the one that the run trains: "
+                    + String.join("; ", different) + "; restore the model of the run, or start a new run");
+        }
+    }
+
+    /** Returns the origin of the model; empty for a run that started from random weights. */
+    Map<String, Object> origin() {
+        return JSON.convertValue(state.has(ORIGIN) ? state.get(ORIGIN) : JSON.createObjectNode(), MAP);
+    }
+
+    /**
+     * Loads the tensors of a run and the state of its objective.
+     *
+     * @throws CheckpointException when the checkpoint is damaged or of another model or objective
+     */
+    void restore(List<Parameter> parameters, Map<String, Tensor> tensors, Objective objective) {
+        try {
+            Checkpoint.restore(checkpoint, weights(parameters), tensors);
+            objective.restore(loss());
+        } catch (IllegalArgumentException foreign) {
+            throw unusable(foreign);
+        }
+    }
+
+    private CheckpointException unusable(IllegalArgumentException foreign) {
+        return new CheckpointException(
+                checkpoint + " has no usable state of the loss "
+                        + config().loss().name() + ": " + foreign.getMessage(),
+                foreign);
     }
 
     /** Returns the values of parameters by name. */
@@ -133,13 +195,17 @@ final class TrainerState {
     /**
      * Restores a loss scale.
      *
-     * @throws IllegalArgumentException when the checkpoint has none
+     * @throws CheckpointException when the checkpoint has none
      */
     void restore(LossScale lossScale) {
         if (!state.has(LOSS_SCALE)) {
-            throw new IllegalArgumentException("expected the state of a loss scale, got none");
+            throw unusable(new IllegalArgumentException("expected the state of a loss scale, got none"));
         }
-        lossScale.restore(JSON.convertValue(state.get(LOSS_SCALE), LossScale.State.class));
+        try {
+            lossScale.restore(JSON.convertValue(state.get(LOSS_SCALE), LossScale.State.class));
+        } catch (IllegalArgumentException foreign) {
+            throw unusable(foreign);
+        }
     }
 
     /**

@@ -7,8 +7,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.contrastive4j.data.LeftOut;
+import org.contrastive4j.data.PairDataset.LeftOut;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -99,6 +100,18 @@ public final class TrainingRun {
     }
 
     /**
+     * Returns a self-contained HTML page about one run, or a comparison of several runs: recall, curves, configuration
+     * and examples.
+     *
+     * @param folders run folders, one or more, of finished or unfinished runs
+     * @return HTML
+     * @throws RunFolder.RunFolderException when a folder holds no run
+     */
+    public static String report(List<Path> folders) {
+        return RunReport.of(folders);
+    }
+
+    /**
      * Prepares the folder for a new or resumed trainer: removes the metrics of steps that the trainer repeats.
      *
      * @param folder of the run
@@ -113,7 +126,7 @@ public final class TrainingRun {
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
         folder.forgetAfter(trainer.step());
         restoreLeftOut(folder.path(), trainer);
-        folder.writeJson(RunRecord.CONFIG, trainer.config());
+        folder.writeJson(RunRecord.CONFIG, RunRecord.config(trainer.config(), trainer.origin()));
         return new TrainingRun(folder, ops, trainer, schedule, environment);
     }
 
@@ -139,10 +152,11 @@ public final class TrainingRun {
         Map<String, Integer> tests = new LinkedHashMap<>();
         trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
         facts.put("testPairs", tests);
+        facts.put("augmentation", trainer.config().augmentation().description());
+        facts.put("preprocessing", trainer.config().preprocessing().description());
         facts.put("leftOut", trainer.data().leftOut().counts());
-        facts.put(
-                "parameters",
-                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        facts.put("parameters", RunSummary.count(trainer.allParameters()));
+        facts.put("trainedParameters", RunSummary.trained(trainer));
         facts.put("environment", environment);
         return facts;
     }

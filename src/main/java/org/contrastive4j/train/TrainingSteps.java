@@ -4,11 +4,10 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.gradcache.AccumulatedFeatures;
 import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
-import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
@@ -16,6 +15,7 @@ import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.optim.LossScale;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,7 +38,19 @@ final class TrainingSteps implements AutoCloseable {
      * @param norm of all scaled gradients; its get() throws if a gradient is not finite
      * @param logScale the log-scale before the update
      */
-    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {}
+    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {
+        /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
+        double norm(LossScale lossScale) {
+            try {
+                return norm.get();
+            } catch (GlobalNorm.NonFiniteGradientException overflow) {
+                if (lossScale.overflowed()) {
+                    return Double.NaN;
+                }
+                throw overflow;
+            }
+        }
+    }
 
     /** The properties that a graph depends on. */
     private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
@@ -65,7 +77,7 @@ final class TrainingSteps implements AutoCloseable {
                 ? new CapturedStep<>(ops, this::runEagerly, this::shape, budget(objective.metricsBytes(config.batch())))
                 : null;
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
-            gradient = new AccumulatedFeatures<>(
+            gradient = BatchStep.accumulatingFeatures(
                     ops,
                     objective.encoders(),
                     objective,
@@ -112,6 +124,28 @@ final class TrainingSteps implements AutoCloseable {
             gradient = gradient == null ? cache : gradient;
         }
         return plan;
+    }
+
+    /**
+     * Returns the bytes that steps need, by purpose.
+     *
+     * @param largest a batch of the largest layout
+     * @param all parameters, including frozen ones that {@link #TrainingSteps} was not given
+     */
+    MemoryPlan memoryPlan(TrainBatch largest, List<Parameter> all) {
+        ChunkPlan stages = plan(largest);
+        return new MemoryPlan(
+                MemoryPlan.bytes(all.stream().map(Parameter::value)),
+                MemoryPlan.bytes(parameters.stream()
+                        .filter(parameter -> !parameter.isFrozen())
+                        .map(Parameter::gradient)),
+                MemoryPlan.bytes(optimizer.state().values().stream()),
+                largest.bytes(),
+                ops.canCapture() ? 2 : 1,
+                ops.memory().keptBytes(),
+                fragmentationBytes(),
+                measurementBytes(),
+                stages);
     }
 
     private GradCache<TrainBatch, PairwiseOps.Result> cache(long budget) {

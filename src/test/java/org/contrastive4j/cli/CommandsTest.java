@@ -120,6 +120,8 @@ class CommandsTest {
         assertEquals(0, eval.code(), eval.out());
         assertTrue(eval.out().contains("zero-shot") && eval.out().contains("linear probe"), eval.out());
 
+        EmbeddingFilesTest.assertMeasureTheSame(run, pairs(), folder);
+
         Path sheet = folder.resolve("sheet.png");
         Ran search = run("search", "thing3 word3", "--run", run.toString(), "--top", "4", "--sheet", sheet.toString());
         assertEquals(0, search.code(), search.out());
@@ -313,7 +315,7 @@ class CommandsTest {
             {"--learning-rate", "NaN", "learning rate is NaN, expected a finite number above 0"},
             {"--image-size", "33", "--image-size 33 is not a multiple of --patch 8"},
             {"--steps", "many", "Invalid value for option '--steps': 'many' is not an int"},
-            {"--stepps", "3", "Unknown options: '--stepps'"},
+            {"--stepps", "3", "unknown option --stepps; did you mean"},
             {"--resume", "nothing to resume"}
         }) {
             String[] options = Arrays.copyOf(bad, bad.length - 1);

@@ -15,7 +15,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.stream.Stream;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.junit.jupiter.api.Test;
@@ -115,7 +117,6 @@ class PretrainedCommandsTest {
     void trainWithLora_thenMerge_mergedModelEqualsBaseWithAdapterAndDiffersFromBase() throws IOException {
         Ran trained = train("run", "--lora-rank 2 --lora-dropout 0.1 --chunk 4 --save-every 1")
                 .succeeded();
-        assertTrue(trained.out().contains("step 2 of 2: loss "), trained.out());
         assertEquals(2, Files.readAllLines(folder.resolve("run/metrics.jsonl")).size());
         Path adapter = folder.resolve("run/adapter");
         assertTrue(Files.readString(adapter.resolve("adapter_config.json")).contains("\"LORA\""));
@@ -133,7 +134,94 @@ class PretrainedCommandsTest {
         assertTrue(difference > 1e-5, "the adapter changed the representations by " + difference);
 
         train("run", "--lora-rank 2").refused("holds a run already");
-        train("run", "--lora-rank 2 --resume").refused("--resume: a fine-tuning run cannot be continued");
+    }
+
+    private static void delete(Path path) throws IOException {
+        try (Stream<Path> files = Files.walk(path)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        }
+    }
+
+    /** Losses of all steps. */
+    private static List<String> losses(Path run) throws IOException {
+        return Files.readAllLines(run.resolve("metrics.jsonl")).stream()
+                .map(line -> line.replaceAll(".*(\"loss\":[^,]*),.*", "$1"))
+                .toList();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--lora-rank 2 --lora-dropout 0.2 --base-weights BF16 --chunk 4 | adapter/adapter_model.safetensors",
+                "--lock-image --unlock-blocks 1 --layer-decay 0.5 --picture-size 15 | model/model.safetensors"
+            })
+    void resume_afterTheProcessDiedBetweenCheckpoints_givesTheBitsOfTheUninterruptedRun(String options, String result)
+            throws IOException {
+        train("run", options + " --steps 4 --warmup 1 --save-every 2").succeeded();
+        Path run = folder.resolve("run");
+        List<String> expected = losses(run);
+        byte[] weights = Files.readAllBytes(run.resolve(result));
+        byte[] moments = Files.readAllBytes(run.resolve("checkpoints/step-00000004/optimizer.safetensors"));
+        delete(run.resolve("checkpoints/step-00000004"));
+        delete(run.resolve(result).getParent());
+
+        words("train --resume --out " + run).succeeded();
+        assertEquals(expected, losses(run));
+        assertArrayEquals(weights, Files.readAllBytes(run.resolve(result)));
+        assertArrayEquals(moments, Files.readAllBytes(run.resolve("checkpoints/step-00000004/optimizer.safetensors")));
+        for (String file : List.of("report.html", "summary.json", "run.json", "examples.png")) {
+            assertTrue(Files.size(run.resolve(file)) > 100, file);
+        }
+        assertTrue(Files.readString(run.resolve("config.json")).contains("\"fingerprint\""));
+    }
+
+    @Test
+    void resume_withChangedOptions_appliesThoseOfEveryRunAndRefusesOthersByName() throws IOException {
+        String run = " --resume --out " + folder.resolve("run");
+        train("run", "--lora-rank 2 --save-every 2").succeeded();
+        words("train" + run + " --lora-rank 3 --lora-targets q --lock-text --picture-size 10 --batch 8")
+                .refused("--batch is 9, got 8");
+        words("train" + run + " --lora-rank 3 --lora-targets q --lock-text --picture-size 15")
+                .refused("--lock-text is false, got true; --lora-rank is 2, got 3;"
+                        + " --lora-targets is [q, v], got [q]; --picture-size is not set, got 15");
+        words("train" + run + " --loss siglip").refused("--loss: without effect with --from");
+        words("search red --run " + folder.resolve("run")).refused("fine-tunes a pretrained model");
+        words("train" + run + " --from " + Path.of("test-data/pretrained/clip-exact"))
+                .refused("has no tokenizer");
+        words("train" + run + " --lora-rank 2 --steps 3 --learning-rate 1e-3 --memory 512 --from " + CLIP)
+                .succeeded();
+        List<String> lines = Files.readAllLines(folder.resolve("run/metrics.jsonl"));
+        assertEquals(3, lines.size());
+        assertTrue(Files.readString(folder.resolve("run/config.json")).contains("\"learningRate\" : 0.001"));
+    }
+
+    @Test
+    void resume_onAChangedModel_isRefused() throws IOException {
+        Path model = folder.resolve("model");
+        words("merge --from " + CLIP + " --out " + model).succeeded();
+        String options = " --held-out-group none --unseen-share 0 --batch 9 --steps 2 --lora-rank 1 --data " + PAIRS;
+        words("train --out " + folder.resolve("run") + " --from " + model + options)
+                .succeeded();
+        Path file = model.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length - 1] ^= 1;
+        Files.write(file, bytes);
+        words("train --resume --out " + folder.resolve("run"))
+                .refused("the model is not the one that the run trains: fingerprint is");
+    }
+
+    @Test
+    void pictureSize_otherThanTheModels_isSavedWithTheModel() throws IOException {
+        Path wide = folder.resolve("wide");
+        words("merge --from " + CLIP + " --picture-size 25 --out " + wide).succeeded();
+        assertArrayEquals(pictures("--from " + CLIP + " --picture-size 25"), pictures("--from " + wide));
+        assertTrue(Files.readString(wide.resolve("config.json")).contains("\"image_size\" : 25"));
+        words("merge --from " + CLIP + " --picture-size 21 --out " + wide)
+                .refused("picture size is 21, expected a multiple of the patch of 5");
+        words("merge --from " + CLIP + " --picture-size 0 --out " + wide).refused("--picture-size is 0");
     }
 
     @Test

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Function;
+import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.train.TrainConfig;
 import org.junit.jupiter.api.Test;
 import picocli.CommandLine.Model.CommandSpec;
@@ -148,5 +149,49 @@ class ResumeOptionsTest {
         assertEquals(2, config.model().text().transformer().heads());
         assertEquals(20, config.model().text().maxTokens());
         assertEquals(100, config.model().text().embedding());
+    }
+
+    @Test
+    void augmentation_byDefault_isThatOfTheDefaultDataOnlyForThem() {
+        assertEquals("emoji", started().augmentation().name());
+        assertEquals("clip", started("--data", "other").augmentation().name());
+        assertEquals(
+                "none",
+                started("--data", "other", "--no-augmentation").augmentation().name());
+        assertEquals("clip", started("--augmentation", "clip").augmentation().name());
+        assertThrows(IllegalArgumentException.class, () -> started("--augmentation", "clip", "--no-augmentation"));
+        assertThrows(IllegalArgumentException.class, () -> started("--jitter-probability", "0.5"));
+    }
+
+    @Test
+    void augmentation_withOptions_hasThem_andIsAcceptedAgain() {
+        String[] options = {
+            "--augmentation",
+            "clip",
+            "--crop-scale",
+            "0.5",
+            "--crop-ratio",
+            "2",
+            "--brightness",
+            "0.4",
+            "--hue",
+            "0.1",
+            "--jitter-probability",
+            "0.8",
+            "--grey-probability",
+            "0.2",
+            "--flip-probability",
+            "0.5"
+        };
+        TrainConfig run = started(options);
+        assertEquals(
+                Augmentation.none()
+                        .with(new Augmentation.RandomResizedCrop(0.5, 1, 0.5, 2))
+                        .with(new Augmentation.ColorJitter(0.4, 0, 0, 0.1, 0.8), 0.2, 0.5),
+                run.augmentation());
+        assertEquals(run, resumed(run, options));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> resumed(run, "--crop-scale", "0.6"))
+                .getMessage()
+                .contains("--crop-scale is 0.5, got 0.6"));
     }
 }

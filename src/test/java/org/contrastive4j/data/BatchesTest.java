@@ -16,6 +16,7 @@ import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Set;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.contrastive4j.support.PairFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -101,7 +102,8 @@ class BatchesTest {
     private static float[] augmented(
             Augmentation augmentation, long seed, int epoch, int sample, byte[] picture, int size) {
         float[] target = new float[picture.length];
-        augmentation.picture(picture, size, new DataRandom(seed), sample, epoch, target, 0);
+        new PictureAugmentation(augmentation, Preprocessing.symmetric(size), new DataRandom(seed))
+                .apply(picture, sample, epoch, target, 0);
         return target;
     }
 

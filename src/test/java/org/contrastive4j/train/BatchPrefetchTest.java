@@ -14,16 +14,17 @@ import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.tensor.Tensor;
@@ -106,7 +107,7 @@ class BatchPrefetchTest {
                         false,
                         Pooling.MEAN,
                         3));
-        return new TrainConfig(
+        return Configs.of(
                 PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                 true,
                 "c",

@@ -12,8 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.internal.ptx.PtxOps;
@@ -21,16 +21,17 @@ import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
@@ -86,7 +87,7 @@ class CapturedTrainingTest {
                         false,
                         accumulation == TrainConfig.Accumulation.FEATURES ? Pooling.LAST : Pooling.MEAN,
                         5));
-        return new TrainConfig(
+        return Configs.of(
                         folder.resolve("pairs").toString(),
                         true,
                         "c",
@@ -104,7 +105,9 @@ class CapturedTrainingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         model,
                         LossConfig.named(loss, BATCH))
-                .toBuilder().accumulation(accumulation).build();
+                .toBuilder()
+                .accumulation(accumulation)
+                .build();
     }
 
     private record Run(List<Map<String, Object>> lines, List<String> end, List<HostTraffic> traffic, int graphs) {}
@@ -289,7 +292,7 @@ class CapturedTrainingTest {
             enough = trainer.memoryPlan().peak();
         }
         long budget = enough - 1;
-        TrainConfig scarce = new TrainConfig(
+        TrainConfig scarce = Configs.of(
                 config.data(),
                 config.strict(),
                 config.heldOutGroup(),

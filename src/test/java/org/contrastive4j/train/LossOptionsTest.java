@@ -36,13 +36,15 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.loss.LossOption;
-import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.contrastive4j.train.TrainConfig.Accumulation;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -57,7 +59,7 @@ class LossOptionsTest {
     Path folder;
 
     private TrainConfig config(int steps, int chunk, LossConfig loss) {
-        return new TrainConfig(
+        return Configs.of(
                 PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                 true,
                 "c",
@@ -334,7 +336,7 @@ class LossOptionsTest {
     /** Returns a run folder with a model after one step. */
     private Path guide(String name, long seed) {
         TrainConfig base = config(1, 5, null);
-        TrainConfig config = new TrainConfig(
+        TrainConfig config = Configs.of(
                 base.data(),
                 true,
                 "c",

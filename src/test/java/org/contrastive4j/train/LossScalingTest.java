@@ -23,10 +23,12 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -41,7 +43,7 @@ class LossScalingTest {
     Path folder;
 
     private TrainConfig config(int steps, LossScale.Config scale, String loss) {
-        return new TrainConfig(
+        return Configs.of(
                         PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                         true,
                         "c",
@@ -59,7 +61,9 @@ class LossScalingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         LossConfig.named(loss, 12))
-                .toBuilder().lossScale(scale).build();
+                .toBuilder()
+                .lossScale(scale)
+                .build();
     }
 
     private static PairDataset data(TrainConfig config) {

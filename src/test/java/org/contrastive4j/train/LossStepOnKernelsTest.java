@@ -21,6 +21,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
@@ -53,7 +54,7 @@ class LossStepOnKernelsTest {
     }
 
     private static TrainConfig config(String loss) {
-        return new TrainConfig(
+        return Configs.of(
                 "none",
                 false,
                 "none",

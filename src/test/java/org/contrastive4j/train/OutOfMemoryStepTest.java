@@ -16,6 +16,7 @@ import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
@@ -45,7 +46,7 @@ class OutOfMemoryStepTest {
         LossConfig losses = loss.equals(Losses.QUEUE)
                 ? LossConfig.of(loss, Map.of(LossOption.QUEUE_SIZE, 17.0, LossOption.MOMENTUM, 0.9), "", 12)
                 : LossConfig.named(loss, 12);
-        return new TrainConfig(
+        return Configs.of(
                         PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                         true,
                         "c",
@@ -63,7 +64,9 @@ class OutOfMemoryStepTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         losses)
-                .toBuilder().accumulation(accumulation).build();
+                .toBuilder()
+                .accumulation(accumulation)
+                .build();
     }
 
     /** Fails each allocation of the next step in turn; returns the number of allocations. */

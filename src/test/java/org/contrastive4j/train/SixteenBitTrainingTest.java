@@ -20,6 +20,7 @@ import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
@@ -37,7 +38,7 @@ class SixteenBitTrainingTest {
     Path folder;
 
     private TrainConfig config(int steps, String loss) {
-        return new TrainConfig(
+        return Configs.of(
                 PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                 true,
                 "c",
@@ -189,7 +190,7 @@ class SixteenBitTrainingTest {
                         .getMessage();
                 assertTrue(message.contains("the run is in bf16"), message);
                 try (TrainedModel model = TrainedModel.load(other, run)) {
-                    assertTrue(Trainer.recall(
+                    assertTrue(Retrieval.both(
                                             other,
                                             model.embedder(data),
                                             trainer.splits().train())

@@ -23,15 +23,17 @@ import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
-import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,7 +49,7 @@ class TrainerTest {
     }
 
     private TrainConfig config(int steps, int batch, int chunk, double rate, LossConfig loss) {
-        return new TrainConfig(
+        return Configs.of(
                 PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                 true,
                 "c",
@@ -332,7 +334,7 @@ class TrainerTest {
     @Test
     void plan_withATooSmallBudget_isRejectedWithAdvice() {
         TrainConfig base = config(3, 12, 0, 1e-2);
-        TrainConfig small = new TrainConfig(
+        TrainConfig small = Configs.of(
                 base.data(),
                 true,
                 "c",

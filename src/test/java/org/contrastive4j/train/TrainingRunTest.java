@@ -27,6 +27,7 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSeeds;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -205,7 +206,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void train_resumedWithMoreSteps_continuesToTheNewEnd() {
+    void train_resumedWithMoreSteps_continuesToTheNewEnd() throws IOException {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(4), 2);
         assertEquals(2, RunFolder.metrics(out).size());
@@ -215,6 +216,12 @@ class TrainingRunTest {
         RunRecord record = RunRecord.read(out);
         assertEquals(6, record.config().get("steps"));
         assertEquals(6, record.summary().get("steps"));
+        String augmentation = String.valueOf(record.summary().get("augmentation"));
+        assertTrue(augmentation.startsWith("custom: shift up to 0.1; zoom up to 0.1;"), augmentation);
+        String preprocessing = String.valueOf(record.summary().get("preprocessing"));
+        assertTrue(preprocessing.contains("8 pixels, centre cropped, bicubic with antialiasing, mean [0.5, 0.5, 0.5]"));
+        String page = Files.readString(out.resolve("report.html"));
+        assertTrue(page.contains(augmentation) && page.contains(preprocessing));
         assertEquals(1e-3 * 0.5 * (1 + Math.cos(Math.PI * 3 / 4.0)), rate(out, 5), 1e-12);
     }
 

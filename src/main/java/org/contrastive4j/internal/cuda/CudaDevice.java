@@ -8,6 +8,8 @@ import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEM
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR;
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR;
 import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+import static jcuda.driver.JCudaDriver.cuCtxGetCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxGetDevice;
 import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
 import static jcuda.driver.JCudaDriver.cuCtxSynchronize;
 import static jcuda.driver.JCudaDriver.cuDeviceGet;
@@ -26,11 +28,12 @@ import java.util.concurrent.locks.ReentrantLock;
 import jcuda.JCudaVersion;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
+import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
@@ -50,6 +53,7 @@ import org.jspecify.annotations.Nullable;
 public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final CUdevice device;
     private final CUcontext context;
+    private final boolean ownsContext;
     private final PtxDevice.Facts facts;
     private final CudaErrors errors;
     private final CudaPool pool;
@@ -61,9 +65,16 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
-    private CudaDevice(CUdevice device, CUcontext context, PtxDevice.Facts facts, CudaErrors errors, long limit) {
+    private CudaDevice(
+            CUdevice device,
+            CUcontext context,
+            boolean ownsContext,
+            PtxDevice.Facts facts,
+            CudaErrors errors,
+            long limit) {
         this.device = device;
         this.context = context;
+        this.ownsContext = ownsContext;
         this.facts = facts;
         this.errors = errors;
         pool = new CudaPool(this, limit, SystemProperties.traceLeaks());
@@ -114,11 +125,38 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         CUcontext context = new CUcontext();
         errors.check(cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
         try {
-            return new CudaDevice(device, context, facts, errors, limit);
+            return new CudaDevice(device, context, true, facts, errors, limit);
         } catch (RuntimeException e) {
             cuDevicePrimaryCtxRelease(device);
             throw e;
         }
+    }
+
+    /**
+     * Opens the GPU whose context is current on this thread, and uses that context; the caller closes it, which leaves
+     * the context as it is.
+     *
+     * @throws NoDeviceException when there is no driver
+     * @throws DeviceException when no context is current on this thread
+     */
+    public static CudaDevice ofCurrentContext() {
+        CudaDriver.require();
+        CudaErrors errors = new CudaErrors("the GPU of the current context");
+        CUcontext context = new CUcontext();
+        errors.check(cuCtxGetCurrent(context), "cuCtxGetCurrent");
+        if (context.equals(new CUcontext())) {
+            throw new DeviceException(
+                    "no CUDA context is current on this thread; call this on a thread that has used the "
+                            + "GPU, or open the device by name");
+        }
+        CUdevice device = new CUdevice();
+        errors.check(cuCtxGetDevice(device), "cuCtxGetDevice");
+        return new CudaDevice(device, context, false, facts(device, errors), errors, Long.MAX_VALUE);
+    }
+
+    /** Returns a stream of the caller as one of this device; closing it leaves the caller's stream as it is. */
+    public DeviceStream adopt(CUstream foreign) {
+        return CudaStream.adopt(this, foreign);
     }
 
     private static PtxDevice.Facts facts(CUdevice device, CudaErrors errors) {
@@ -377,7 +415,9 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
             }
         } finally {
             closed = true;
-            cuDevicePrimaryCtxRelease(device);
+            if (ownsContext) {
+                cuDevicePrimaryCtxRelease(device);
+            }
         }
         if (failure != null) {
             throw failure;

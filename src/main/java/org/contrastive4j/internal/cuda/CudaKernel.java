@@ -15,8 +15,8 @@ import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
 import org.jspecify.annotations.Nullable;
@@ -90,6 +90,11 @@ final class CudaKernel implements Kernel {
                             + " threads, expected at most " + attributes.maxThreadsPerBlock() + ": it uses "
                             + attributes.registers()
                             + " registers per thread, or it declares that limit");
+        }
+        if (launch.cluster() != null) {
+            throw new LaunchException("kernel " + name + " was given clusters of " + launch.cluster()
+                    + " at the launch, which the driver interface of this library does not have; declare"
+                    + " .reqnctapercluster in the PTX text");
         }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
         synchronized (this) {

@@ -13,23 +13,25 @@ import java.nio.ByteBuffer;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.jspecify.annotations.Nullable;
 
-/** A stream that waits for no other, the driver's default stream included. */
+/** A stream that waits for no other, the driver's default stream included; or a stream of the caller. */
 final class CudaStream extends CudaHandle implements DeviceStream {
     private final CUstream stream;
+    private final boolean owned;
     private final StagingRing staging;
     private @Nullable CudaStorage scratch;
     private @Nullable ScratchSpace scratchSpace;
     private boolean capturing;
 
-    private CudaStream(CudaDevice device, CUstream stream) {
+    private CudaStream(CudaDevice device, CUstream stream, boolean owned) {
         super(device, "stream");
         this.stream = stream;
+        this.owned = owned;
         staging = new StagingRing(this);
     }
 
@@ -37,7 +39,12 @@ final class CudaStream extends CudaHandle implements DeviceStream {
         device.enter();
         CUstream stream = new CUstream();
         device.errors().check(cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-        return new CudaStream(device, stream);
+        return new CudaStream(device, stream, true);
+    }
+
+    static CudaStream adopt(CudaDevice device, CUstream foreign) {
+        device.enter();
+        return new CudaStream(device, foreign, false);
     }
 
     CUstream handle() {
@@ -174,6 +181,8 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     void destroy() {
         device().pool().settle(this, () -> check(cuStreamSynchronize(stream), "cuStreamSynchronize"));
         staging.close();
-        check(cuStreamDestroy(stream), "cuStreamDestroy");
+        if (owned) {
+            check(cuStreamDestroy(stream), "cuStreamDestroy");
+        }
     }
 }

@@ -14,8 +14,8 @@ final class Declarations {
     private final TokenStream tokens;
     private final Function<String, Variable> lookup;
     private final Predicate<String> isFunction;
-    private Variable.Space space;
-    private Type type;
+    private final Variable.Space space;
+    private final Type type;
     private int alignment;
     private int vector = 1;
 
@@ -27,6 +27,8 @@ final class Declarations {
         this.isFunction = isFunction;
         this.tokens = tokens;
         this.lookup = lookup;
+        space = space();
+        type = type();
     }
 
     /** One parameter of an entry or function. */
@@ -44,12 +46,20 @@ final class Declarations {
     }
 
     private Variable first(boolean external) {
-        Token spaceToken = tokens.dotWord();
+        return variable(space, type, vector, alignment, external);
+    }
+
+    private Variable.Space space() {
+        Token token = tokens.dotWord();
         try {
-            space = Variable.Space.valueOf(spaceToken.text().substring(1).toUpperCase(Locale.ROOT));
+            return Variable.Space.valueOf(token.text().substring(1).toUpperCase(Locale.ROOT));
         } catch (IllegalArgumentException e) {
-            throw spaceToken.error("expected a state space, found " + spaceToken);
+            throw token.error("expected a state space, found " + token);
         }
+    }
+
+    /** Reads alignment and vector size, then the type. */
+    private Type type() {
         while (Type.of(tokens.peek().text().replaceFirst("^\\.", "")) == null) {
             Token token = tokens.dotWord();
             switch (token.text()) {
@@ -65,12 +75,12 @@ final class Declarations {
                 default -> throw token.error("expected a type, found " + token);
             }
         }
-        type = tokens.type();
+        Type read = tokens.type();
         while (tokens.peek().is(".ptr")) { // of a pointer parameter: space and alignment of what it points to
             pointerNotes();
         }
-        alignment = Math.max(alignment, type.bytes() * vector);
-        return variable(space, type, vector, alignment, external);
+        alignment = Math.max(alignment, read.bytes() * vector);
+        return read;
     }
 
     private int alignment() {

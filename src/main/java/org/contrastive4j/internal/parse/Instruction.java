@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  *     is none
  */
 public record Instruction(
-        Operand.Reg guard,
+        Operand.@Nullable Reg guard,
         String opcode,
         List<String> modifiers,
         List<Operand> operands,
@@ -24,6 +24,11 @@ public record Instruction(
         int column,
         String text,
         @Nullable String origin) {
+    /** Returns the same instruction with other operands. */
+    Instruction withOperands(List<Operand> other) {
+        return new Instruction(guard, opcode, modifiers, other, file, line, column, text, origin);
+    }
+
     public boolean has(String modifier) {
         return modifiers.contains(modifier);
     }

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** What an instruction works on. */
 public sealed interface Operand {
@@ -37,7 +38,7 @@ public sealed interface Operand {
     }
 
     /** The address of a variable or function, plus bytes. */
-    record Symbol(String name, Variable variable, long offset) implements Operand {
+    record Symbol(String name, @Nullable Variable variable, long offset) implements Operand {
         @Override
         public String toString() {
             return name + (offset == 0 ? "" : "+" + offset);

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.parse;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Fundamental types of PTX, and the packed and alternate ones that instructions name. */
 public enum Type {
@@ -38,6 +39,9 @@ public enum Type {
         for (Type type : values()) {
             BY_NAME.put(type.name().toLowerCase(Locale.ROOT), type);
         }
+        for (String handle : new String[] {"texref", "surfref", "samplerref"}) {
+            BY_NAME.put(handle, B64); // opaque: only instructions on textures and surfaces look into it
+        }
     }
 
     private final int bytes;
@@ -69,7 +73,7 @@ public enum Type {
     }
 
     /** By its name without the dot; null when there is no such type. */
-    public static Type of(String name) {
+    public static @Nullable Type of(String name) {
         return BY_NAME.get(name);
     }
 

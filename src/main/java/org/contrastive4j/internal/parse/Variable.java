@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A declared variable in a state space.
@@ -11,7 +12,13 @@ import java.util.List;
  * @param initial values of the first elements, the others are zero; null when nothing was given
  */
 public record Variable(
-        String name, Space space, Type type, long count, int alignment, boolean external, List<Operand> initial) {
+        String name,
+        Space space,
+        Type type,
+        long count,
+        int alignment,
+        boolean external,
+        @Nullable List<Operand> initial) {
     /** State spaces that variables live in. */
     public enum Space {
         GLOBAL,

@@ -9,9 +9,18 @@ import org.contrastive4j.device.DeviceException.LaunchException;
  * other.
  */
 final class AddressChecks {
-    private record Range(String name, long address, long bytes, boolean written) {
+    /** Bytes of equal pieces, {@code step} bytes apart; contiguous memory is one piece. */
+    private record Range(String name, long address, long bytes, long piece, long step, boolean written) {
         boolean overlaps(Range other) {
-            return address < other.address + other.bytes && other.address < address + bytes;
+            if (address >= other.address + other.bytes || other.address >= address + bytes) {
+                return false;
+            }
+            if (step != other.step || piece >= bytes || other.piece >= other.bytes) {
+                return true;
+            }
+            long distance =
+                    Math.floorMod(other.address - address, step); // pieces of one may lie between those of another
+            return distance < piece || step - distance < other.piece;
         }
     }
 
@@ -23,11 +32,21 @@ final class AddressChecks {
     }
 
     AddressChecks read(String name, long address, long bytes, int alignment) {
-        return add(new Range(name, address, bytes, false), alignment);
+        return add(new Range(name, address, bytes, bytes, bytes, false), alignment);
     }
 
     AddressChecks written(String name, long address, long bytes, int alignment) {
-        return add(new Range(name, address, bytes, true), alignment);
+        return add(new Range(name, address, bytes, bytes, bytes, true), alignment);
+    }
+
+    /**
+     * Checks a matrix whose rows are {@code strideBytes} apart; two such matrices may share memory as long as their
+     * rows do not.
+     */
+    AddressChecks rows(
+            String name, long address, int count, long rowBytes, long strideBytes, int alignment, boolean written) {
+        long bytes = (count - 1) * strideBytes + rowBytes;
+        return add(new Range(name, address, bytes, rowBytes, strideBytes, written), alignment);
     }
 
     /** Checks an input like {@link #read} unless its address is 0. */

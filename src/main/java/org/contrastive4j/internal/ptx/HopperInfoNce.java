@@ -6,7 +6,6 @@ import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Factors;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Pairs;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Statistics;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Sums;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 

@@ -1,8 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.kernels.InfoNceKernels;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /** Checks the arguments of all InfoNCE kernels before the first launch of a call. */
@@ -42,10 +41,7 @@ final class InfoNceChecks {
         check(
                 in.targets() != 0 || in.m() >= in.n(),
                 in.n() + " rows but only " + in.m() + " columns; give targets, or at least as many columns as rows");
-        check(
-                isWeight(in.rowWeight()) && isWeight(in.columnWeight()),
-                "weights are " + in.rowWeight() + " and " + in.columnWeight()
-                        + ", expected finite numbers of at least 0");
+        checkWeights(in.rowWeight(), in.columnWeight());
         check(
                 gradients == null || Double.isFinite(gradients.scale()),
                 "the gradient scale is " + (gradients == null ? 1 : gradients.scale()) + ", expected a finite number");
@@ -68,6 +64,13 @@ final class InfoNceChecks {
                     .writtenIfAny("dLogScale", gradients.dLogScale(), 4, 4)
                     .writtenIfAny("dBias", gradients.dBias(), 4, 4);
         }
+    }
+
+    /** Checks the weights of the two cross-entropies. */
+    static void checkWeights(double rowWeight, double columnWeight) {
+        check(
+                isWeight(rowWeight) && isWeight(columnWeight),
+                "weights are " + rowWeight + " and " + columnWeight + ", expected finite numbers of at least 0");
     }
 
     private static boolean isWeight(double weight) {

@@ -4,7 +4,6 @@ import java.util.Locale;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 

@@ -3,8 +3,8 @@ package org.contrastive4j.internal.sim;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parameter;
@@ -95,7 +95,16 @@ final class SimKernel implements Kernel {
             throw new LaunchException(what + launch.sharedBytes() + " dynamic and " + code.sharedBytes()
                     + " static bytes of shared memory, a block can have " + most);
         }
-        Launch.Dim cluster = code.clusterSize();
+        Launch.Dim declared = Linker.dimensions(function, ".reqnctapercluster");
+        Launch.Dim cluster = launch.cluster() == null ? code.clusterSize() : launch.cluster();
+        if (declared != null && !declared.equals(cluster)) {
+            throw new LaunchException(what + "cluster " + cluster + ", expected exactly " + declared + " blocks");
+        }
+        if (declared == null
+                && launch.cluster() == null
+                && function.directives().containsKey(".explicitcluster")) {
+            throw new LaunchException(what + "the kernel needs a launch in clusters, their size was not given");
+        }
         if (launch.grid().x() % cluster.x() != 0
                 || launch.grid().y() % cluster.y() != 0
                 || launch.grid().z() % cluster.z() != 0) {

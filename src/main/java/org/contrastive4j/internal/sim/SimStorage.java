@@ -1,15 +1,16 @@
 package org.contrastive4j.internal.sim;
 
 import java.nio.ByteBuffer;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.sim.exec.Region;
+import org.jspecify.annotations.Nullable;
 
 /** An allocation of the simulator, or a part of one. */
 final class SimStorage extends DeviceStorage {
     private final SimDevice device;
     private final Region block;
     private final int start;
-    private final SimStorage whole;
+    private final @Nullable SimStorage whole;
     private final Runnable afterClose;
 
     /** @param stream whose work the memory is for */

@@ -8,17 +8,18 @@ import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.contrastive4j.internal.sim.exec.Region;
+import org.jspecify.annotations.Nullable;
 
 /** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */
 final class SimStream implements DeviceStream {
     private final SimDevice device;
     private final int number;
-    private Recorded captured;
+    private @Nullable Recorded captured;
     private boolean closed;
 
     /** A piece of work, which the stream it was given to does; that may be another than the one that recorded it. */
@@ -30,10 +31,10 @@ final class SimStream implements DeviceStream {
     private static final class Recorded {
         final List<Work> work = new ArrayList<>();
         final List<Region> blocks = new ArrayList<>();
-        final SimStorage scratch;
-        final ScratchSpace space;
+        final @Nullable SimStorage scratch;
+        final @Nullable ScratchSpace space;
 
-        Recorded(SimStorage scratch) {
+        Recorded(@Nullable SimStorage scratch) {
             this.scratch = scratch;
             space = scratch == null ? null : new ScratchSpace(scratch.bytes());
         }
@@ -96,16 +97,17 @@ final class SimStream implements DeviceStream {
      * but is a region of its own, so that its bounds are checked.
      */
     SimStorage fromScratch(long bytes) {
-        if (captured == null || captured.space == null) {
+        Recorded recorded = captured;
+        if (recorded == null || recorded.space == null || recorded.scratch == null) {
             throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
                     + "scratch memory and allocate for the stream that records");
         }
-        ScratchSpace space = captured.space;
+        ScratchSpace space = recorded.space;
         long at = space.allocate(bytes);
-        SimStorage scratch = captured.scratch;
+        SimStorage scratch = recorded.scratch;
         int location = scratch.at(at, bytes);
         Region block = device.memory().allocate((int) bytes, "scratch", Region.Space.GLOBAL);
-        captured.blocks.add(block);
+        recorded.blocks.add(block);
         give(on -> {
             on.writes("recorded work", scratch, location, bytes);
             block.forget(0, block.bytes());
@@ -279,7 +281,7 @@ final class SimStream implements DeviceStream {
     }
 
     @Override
-    public DeviceStream.Graph capture(Runnable work, DeviceStorage scratch) {
+    public DeviceStream.Graph capture(Runnable work, @Nullable DeviceStorage scratch) {
         Recorded recorded = new Recorded(scratch == null ? null : mine(scratch));
         device.beginRecording();
         captured = recorded;

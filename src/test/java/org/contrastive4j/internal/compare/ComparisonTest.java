@@ -14,6 +14,7 @@ import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.Configs;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.train.RunFolder;
@@ -28,7 +29,7 @@ class ComparisonTest {
     Path folder;
 
     private TrainConfig base(double rate) {
-        return new TrainConfig(
+        return Configs.of(
                 PairFiles.folder(folder.resolve("pairs"), 20).toString(),
                 true,
                 "c",

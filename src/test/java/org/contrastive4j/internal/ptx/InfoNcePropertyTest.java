@@ -5,7 +5,6 @@ import java.util.Random;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.SampledSource;
 import org.junit.jupiter.params.ParameterizedTest;
 

@@ -12,7 +12,6 @@ import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.support.SampledSource;

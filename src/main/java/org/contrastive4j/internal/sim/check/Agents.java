@@ -3,11 +3,13 @@ package org.contrastive4j.internal.sim.check;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
 import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The agents of one cluster (warps, their asynchronous work, mbarriers) by number, and the happens-before state of each
@@ -34,7 +36,7 @@ final class Agents {
     }
 
     HappensBefore of(Warp warp) {
-        return order.get(warp);
+        return Objects.requireNonNull(order.get(warp), "the warp belongs to the cluster");
     }
 
     /** Returns the agent of asynchronous work that completes on an mbarrier. */
@@ -62,6 +64,7 @@ final class Agents {
         return remote;
     }
 
+    @Nullable
     VectorClock locationIfAny(Object location) {
         return places.get(location);
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.check;
 import java.util.Arrays;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes.
@@ -18,7 +19,7 @@ final class HappensBefore {
     private final VectorClock[] unfenced = new VectorClock[Warp.LANES];
     private final int[][] waited = new int[GROUPS][Warp.LANES];
     private final int[][] waitedTogether = new int[GROUPS][Warp.LANES];
-    private int[] pairs;
+    private int @Nullable [] pairs;
     private int together;
     private int now = 1;
 

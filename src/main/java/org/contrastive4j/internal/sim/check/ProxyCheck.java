@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.check;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Cluster;
@@ -12,6 +13,7 @@ import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's
@@ -19,15 +21,16 @@ import org.contrastive4j.internal.sim.exec.Warp;
  */
 public final class ProxyCheck implements Observer {
     private static final int GRAIN = 4;
+    private static final int[] NO_COUNTS = {};
 
     private final Map<Cluster, Map<Warp, int[]>> fences = new ConcurrentHashMap<>();
-    private Grid grid;
+    private @Nullable Grid grid;
     private int index;
 
     /** Who wrote a grain last, and how many fences that lane had executed. */
     private record Write(Warp warp, Step step, int lane, int fences) {}
 
-    private record Writes(Grid grid, Write[] last) {}
+    private record Writes(@Nullable Grid grid, Write[] last) {}
 
     @Override
     public void begin(Grid launched) {
@@ -48,10 +51,16 @@ public final class ProxyCheck implements Observer {
         fences.remove(cluster);
     }
 
+    /** Number of fences that each lane of a warp has executed. */
+    private int[] fences(Warp warp) {
+        Map<Warp, int[]> counts = Objects.requireNonNull(fences.get(warp.cta().cluster()), "the cluster has begun");
+        return Objects.requireNonNull(counts.get(warp), "the warp belongs to the cluster");
+    }
+
     @Override
     public void fence(Warp warp, int mask, Fence fence) {
         if (fence == Fence.PROXY_ASYNC) {
-            int[] counts = fences.get(warp.cta().cluster()).get(warp);
+            int[] counts = fences(warp);
             for (int left = mask; left != 0; left &= left - 1) {
                 counts[Integer.numberOfTrailingZeros(left)]++;
             }
@@ -64,7 +73,7 @@ public final class ProxyCheck implements Observer {
         if (!proxy && access.kind == Access.Kind.READ) {
             return;
         }
-        int[] counts = proxy ? null : fences.get(warp.cta().cluster()).get(warp);
+        int[] counts = proxy ? NO_COUNTS : fences(warp);
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
             Region block = access.blocks[lane];
@@ -93,8 +102,8 @@ public final class ProxyCheck implements Observer {
             if (write == null) {
                 continue;
             }
-            Map<Warp, int[]> counts = fences.get(write.warp().cta().cluster());
-            if (counts != null && counts.get(write.warp())[write.lane()] <= write.fences()) {
+            boolean running = fences.containsKey(write.warp().cta().cluster());
+            if (running && fences(write.warp())[write.lane()] <= write.fences()) {
                 throw warp.fault(
                         Fault.Kind.PROXY_FENCE,
                         step,
@@ -110,7 +119,7 @@ public final class ProxyCheck implements Observer {
         }
     }
 
-    private Writes writes(Region block, boolean make) {
+    private @Nullable Writes writes(Region block, boolean make) {
         Object shadow = block.shadow(index);
         if (shadow instanceof Writes mine && mine.grid() == grid) {
             return mine;

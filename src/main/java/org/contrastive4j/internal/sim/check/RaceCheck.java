@@ -2,6 +2,7 @@ package org.contrastive4j.internal.sim.check;
 
 import java.util.BitSet;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -15,6 +16,7 @@ import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds two accesses to one byte, one of them a write, that nothing orders: in shared and global memory, between lanes,
@@ -28,7 +30,7 @@ public final class RaceCheck implements Observer {
     private final Map<Cluster, Agents> clusters = new ConcurrentHashMap<>();
     private final Map<Object, VectorClock> places = new ConcurrentHashMap<>();
     private final Queue<Region> touched = new ConcurrentLinkedQueue<>();
-    private Grid grid;
+    private @Nullable Grid grid;
     private int index;
 
     /** Takes what a kernel did with a block of global memory, by words of four bytes; the sets are its own. */
@@ -45,10 +47,14 @@ public final class RaceCheck implements Observer {
         touched.clear();
     }
 
+    private Grid grid() {
+        return Objects.requireNonNull(grid, "a kernel was launched");
+    }
+
     /** All global memory that the last kernel touched. */
     public void forEachTouched(Touches touches) {
         for (Region block : touched) {
-            if (block.shadow(index) instanceof Shadow shadow && shadow.belongsTo(grid)) {
+            if (block.shadow(index) instanceof Shadow shadow && shadow.belongsTo(grid())) {
                 shadow.giveTo(touches, block);
             }
         }
@@ -62,7 +68,7 @@ public final class RaceCheck implements Observer {
     /** A block's shared memory is there until the last of its threads has exited: that must be after all accesses. */
     @Override
     public void end(Cluster cluster) {
-        Agents agents = clusters.remove(cluster);
+        Agents agents = Objects.requireNonNull(clusters.remove(cluster), "the cluster has begun");
         agents.remote().forEach((remote, entry) -> {
             Cta owner = cluster.ctas().stream()
                     .filter(cta -> cta.shared() == remote.shared())
@@ -93,8 +99,10 @@ public final class RaceCheck implements Observer {
     private HappensBefore of(Warp warp) {
         Object cached = warp.cached();
         if (cached == null) {
-            cached = clusters.get(warp.cta().cluster()).of(warp);
-            warp.cache(cached);
+            HappensBefore order = Objects.requireNonNull(clusters.get(warp.cta().cluster()), "the cluster has begun")
+                    .of(warp);
+            warp.cache(order);
+            return order;
         }
         return (HappensBefore) cached;
     }
@@ -105,7 +113,7 @@ public final class RaceCheck implements Observer {
         Async async = access.async;
         int agent = order.agent();
         int time = order.now();
-        if (async != null && async.owner() != null) {
+        if (async != null && async.owner() != null && async.location() != null) {
             agent = order.cluster().barrier(async.owner());
             time = async.number() + 1;
             order.cluster().location(async.location()).advance(order.cluster(), agent, time);
@@ -159,13 +167,13 @@ public final class RaceCheck implements Observer {
 
     private Shadow shadow(Region block) {
         Object shadow = block.shadow(index);
-        if (shadow instanceof Shadow mine && mine.belongsTo(grid)) {
+        if (shadow instanceof Shadow mine && mine.belongsTo(grid())) {
             return mine;
         }
         synchronized (block) {
             shadow = block.shadow(index);
-            if (!(shadow instanceof Shadow mine && mine.belongsTo(grid))) {
-                shadow = new Shadow(grid, block.bytes());
+            if (!(shadow instanceof Shadow mine && mine.belongsTo(grid()))) {
+                shadow = new Shadow(grid(), block.bytes());
                 block.setShadow(index, shadow);
                 if (block.space() == Region.Space.GLOBAL) {
                     touched.add(block);

@@ -9,6 +9,7 @@ import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The accesses to every four bytes of a region that later ones may race with: the last writes, and the reads since.
@@ -97,6 +98,7 @@ final class Shadow {
     }
 
     /** Notes an access of bytes [at, at + bytes); returns an earlier one that it races with, or null. */
+    @Nullable
     Entry record(int at, int bytes, Entry entry, HappensBefore order, int lane) {
         for (int grain = at / GRAIN; grain * GRAIN < at + bytes; grain++) {
             Entry other = check(grain, entry, order, lane);
@@ -115,7 +117,7 @@ final class Shadow {
         return null;
     }
 
-    private Entry check(int grain, Entry entry, HappensBefore order, int lane) {
+    private @Nullable Entry check(int grain, Entry entry, HappensBefore order, int lane) {
         if (writes[grain] instanceof Entry write) {
             if (races(write, entry, order, lane) && !isSameValue(write, entry)) {
                 return write;

@@ -9,6 +9,7 @@ import org.contrastive4j.internal.sim.exec.Suspension;
 import org.contrastive4j.internal.sim.exec.Undefined;
 import org.contrastive4j.internal.sim.exec.Warp;
 import org.contrastive4j.internal.sim.exec.WgmmaStep;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds uses of values that nothing has written.
@@ -64,7 +65,7 @@ public final class UninitializedCheck implements Observer {
         }
     }
 
-    private static void set(Warp warp, int[] written, int at, int mask, int known, Undefined origin) {
+    private static void set(Warp warp, int[] written, int at, int mask, int known, @Nullable Undefined origin) {
         written[at] = written[at] & ~mask | known & mask;
         if ((mask & ~known) != 0) {
             warp.undefined()[at] = origin;
@@ -176,8 +177,9 @@ public final class UninitializedCheck implements Observer {
                     read(warp, step, lane, access, missing);
                 }
             }
-            if (access.kind == Access.Kind.WRITE && access.rows != null && access.rows.length > 1) {
-                writeParts(warp, lane, access);
+            int[] rows = access.rows;
+            if (access.kind == Access.Kind.WRITE && rows != null && rows.length > 1) {
+                writeParts(warp, lane, access, rows);
             } else if (access.kind != Access.Kind.READ) {
                 region.markWritten(access.offsets[lane], access.bytes);
             }
@@ -204,13 +206,13 @@ public final class UninitializedCheck implements Observer {
     }
 
     /** A vector store may copy the padding of a structure: such bytes stay unwritten. */
-    private static void writeParts(Warp warp, int lane, Access access) {
+    private static void writeParts(Warp warp, int lane, Access access, int[] rows) {
         Region region = access.blocks[lane];
-        for (int part = 0; part < access.rows.length; part++) {
+        for (int part = 0; part < rows.length; part++) {
             int from = access.offsets[lane] + part * access.partBytes;
-            int at = access.rows[part] / Warp.LANES;
+            int at = rows[part] / Warp.LANES;
             boolean known = at >= warp.written().length
-                    || access.rows[part] == 0
+                    || rows[part] == 0
                     || (warp.written()[at] >>> lane & 1) != 0
                     || warp.undefined()[at] == null;
             if (known) {

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.check;
 import java.util.Arrays;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A vector clock: for each agent of each cluster, the time up to which its accesses happened before.
@@ -43,16 +44,18 @@ final class VectorClock {
     }
 
     private final Map<Object, Part> parts = new IdentityHashMap<>(2);
-    private VectorClock unfenced;
-    private Object lastKey;
-    private Part lastPart;
+    private @Nullable VectorClock unfenced;
+    private @Nullable Object lastKey;
+    private @Nullable Part lastPart;
 
     private Part part(Object cluster) {
-        if (cluster != lastKey) {
+        Part part = lastPart;
+        if (part == null || cluster != lastKey) {
+            part = parts.computeIfAbsent(cluster, key -> new Part());
             lastKey = cluster;
-            lastPart = parts.computeIfAbsent(cluster, key -> new Part());
+            lastPart = part;
         }
-        return lastPart;
+        return part;
     }
 
     /** The clock of strong reads before the release; a fence of the acquiring thread completes it. */

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
+import org.jspecify.annotations.Nullable;
+
 /** Where the lanes of one instruction touch memory; reused from instruction to instruction. */
 public final class Access {
     /** What is done to the bytes. */
@@ -16,7 +18,7 @@ public final class Access {
     /** Bytes that each lane touches. */
     public int bytes;
 
-    public Kind kind;
+    public Kind kind = Kind.READ;
     /** Strong in the sense of the memory model (atomic, volatile, relaxed or stronger): does not race with its like. */
     public boolean strong;
     /** Strong only among the threads of one block. */
@@ -24,13 +26,13 @@ public final class Access {
     /** {@code .volatile}: strong by the memory model, but often meant to replace a barrier. */
     public boolean isVolatile;
     /** Register rows of the elements of a load or store; null of other instructions. */
-    public int[] rows;
+    public int @Nullable [] rows;
 
     /** Bytes of each element of a load or store. */
     public int partBytes;
 
     /** Asynchronous work that makes the access; null for the instruction itself. */
-    public Async async;
+    public @Nullable Async async;
 
     /** Returns what a store writes, for comparison: a hash where it has more than one element. */
     public long value(Warp warp, int lane) {

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
+import org.jspecify.annotations.Nullable;
+
 /** From addresses of lanes to blocks and offsets; finds accesses out of bounds and out of step. */
 final class AddressResolver {
     private AddressResolver() {}
@@ -96,7 +98,7 @@ final class AddressResolver {
                     bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
         }
         Layout layout = warp.cta.cluster().grid().code().localLayout();
-        if (!layout.contains(offset, bytes)) {
+        if (!layout.contains(offset, bytes) && !warp.isOnStack(lane, offset, bytes)) {
             throw warp.fault(
                     Fault.Kind.OUT_OF_BOUNDS,
                     step,
@@ -147,7 +149,7 @@ final class AddressResolver {
         access.offsets[lane] = (int) (address - block.base());
     }
 
-    private static String nearest(Warp warp, Region below, long address) {
+    private static String nearest(Warp warp, @Nullable Region below, long address) {
         Region above = warp.cta.cluster().grid().memory().above(address);
         String text = below == null
                 ? ""

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
+import org.jspecify.annotations.Nullable;
+
 /** Asynchronous work of an instruction; it completes at the latest when a thread that waits for it continues. */
 public final class Async {
     /** How its end is waited for. */
@@ -20,15 +22,15 @@ public final class Async {
 
     private final Group group;
     private final int number;
-    private final Object location;
-    private final Object owner;
+    private final @Nullable Object location;
+    private final @Nullable Object owner;
 
     /**
      * @param number of the work among its kind and warp; 0 for a barrier
      * @param place phase of the mbarrier on which it completes; null otherwise
      * @param owner the mbarrier; null otherwise
      */
-    Async(Group group, int number, Object location, Object owner) {
+    Async(Group group, int number, @Nullable Object location, @Nullable Object owner) {
         this.group = group;
         this.number = number;
         this.location = location;
@@ -43,11 +45,11 @@ public final class Async {
         return number;
     }
 
-    public Object location() {
+    public @Nullable Object location() {
         return location;
     }
 
-    public Object owner() {
+    public @Nullable Object owner() {
         return owner;
     }
 

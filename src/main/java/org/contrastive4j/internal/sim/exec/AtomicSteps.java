@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** atom and red: lane after lane, so that lanes on one address are in the order of their numbers. */
 final class AtomicSteps {
@@ -10,7 +11,7 @@ final class AtomicSteps {
 
     private AtomicSteps() {}
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".async")) {
             Lanewise.Three f = operation(in, Decoder.type(in));
             return f == null ? null : StoreAsync.decode(in, o, f);
@@ -89,7 +90,7 @@ final class AtomicSteps {
         };
     }
 
-    private static Lanewise.Three operation(Instruction in, Type type) {
+    private static Lanewise.@Nullable Three operation(Instruction in, Type type) {
         int n = type.bytes();
         for (String modifier : in.modifiers()) {
             switch (modifier) {

@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Barriers of warps, blocks and clusters, and fences. */
 final class BarrierSteps {
@@ -98,8 +99,11 @@ final class BarrierSteps {
 
     /** Lanes that wait until the others have come to a barrier. */
     private record BarrierWait(
-            Warp warp, int mask, NamedBarrier barrier, NamedBarrier.Generation generation, Runnable result)
-            implements Wait {
+            Warp warp,
+            int mask,
+            NamedBarrier barrier,
+            NamedBarrier.Generation generation,
+            @Nullable Runnable result) implements Wait {
         @Override
         public boolean isReady() {
             return generation.isDone();

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.List;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * cp.async.bulk and cp.reduce.async.bulk along one dimension: from and to global memory, between blocks, to several
@@ -13,7 +14,7 @@ final class BulkSteps {
 
     private BulkSteps() {}
 
-    static Step decode(Instruction in, Operands o) {
+    static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".commit_group")) {
             return CopySteps.commit(Async.Group.BULK);
         }
@@ -75,7 +76,8 @@ final class BulkSteps {
         return -1;
     }
 
-    private static Lanewise.Three reduction(Instruction in, Type type) {
+    /** Returns the operation of a reduction; null for one that is not known. */
+    static Lanewise.@Nullable Three reduction(Instruction in, Type type) {
         int n = type.bytes();
         if (in.has(".add")) {
             return AtomicSteps.sum(type);
@@ -101,11 +103,11 @@ final class BulkSteps {
             Operands.Address to,
             Operands.Address from,
             int size,
-            Operands.Address barrier,
+            Operands.@Nullable Address barrier,
             int blocks,
             AddressResolver.Space toSpace,
             AddressResolver.Space fromSpace,
-            Lanewise.Three f,
+            Lanewise.@Nullable Three f,
             int element) {
         void start(Warp warp, Step step, int lane) {
             int bytes = (int) warp.r[size + lane];

@@ -3,11 +3,13 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
+import org.jspecify.annotations.Nullable;
 
 /** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */
 public final class Cluster {
     private static final int PATIENCE = 64;
+    private static final int MOST_TURNS = 32;
 
     private final Grid grid;
     private final int index;
@@ -22,11 +24,14 @@ public final class Cluster {
     private NamedArrivals arrivals = new NamedArrivals();
     private int turn;
     private int next;
+    private @Nullable Warp lastChosen;
+    private int turnsInARow;
+    private int nextOther;
     private long executed;
     private long progress;
     private long progressAtTimeOut = -1;
     private int timeOuts;
-    private Fault suspended;
+    private @Nullable Fault suspended;
 
     /** Arrivals at the barrier of the cluster. */
     static final class NamedArrivals {
@@ -143,7 +148,7 @@ public final class Cluster {
         progress();
     }
 
-    private Warp choose() {
+    private @Nullable Warp choose() {
         int n = warps.size();
         int start =
                 switch (order) {
@@ -156,10 +161,29 @@ public final class Cluster {
             Warp warp = warps.get(at);
             if (!warp.isDone() && warp.isRunnable()) {
                 next = (at + 1) % n;
-                return warp;
+                return inTurn(warp);
             }
         }
         return null;
+    }
+
+    /** Every warp makes progress: one that runs for long, as in a loop that waits for another, lets the others run. */
+    private Warp inTurn(Warp chosen) {
+        turnsInARow = chosen == lastChosen ? turnsInARow + 1 : 0;
+        lastChosen = chosen;
+        if (turnsInARow < MOST_TURNS || order == Schedule.Order.RANDOM) {
+            return chosen;
+        }
+        if (turnsInARow >= MOST_TURNS + warps.size()) {
+            turnsInARow = 0;
+        }
+        for (int k = 0; k < warps.size(); k++) {
+            Warp other = warps.get(nextOther++ % warps.size());
+            if (!other.isDone() && other.isRunnable()) {
+                return other;
+            }
+        }
+        return chosen;
     }
 
     /** Lets a wait time out; a limited number of times while nothing else makes progress. */
@@ -227,6 +251,7 @@ public final class Cluster {
     }
 
     /** The first use of undefined memory; null when there was none. */
+    @Nullable
     Fault suspended() {
         return suspended;
     }

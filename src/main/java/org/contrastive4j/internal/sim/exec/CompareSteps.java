@@ -4,6 +4,7 @@ import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Comparisons and selections. */
 final class CompareSteps {
@@ -93,7 +94,7 @@ final class CompareSteps {
         return in.has(".and") || in.has(".or") || in.has(".xor");
     }
 
-    private static Step setp(Instruction in, Operands o) {
+    private static @Nullable Step setp(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (type == Type.F16X2 || type == Type.BF16X2) {
             return setpPacked(in, o, type == Type.F16X2 ? Type.F16 : Type.BF16);
@@ -130,7 +131,7 @@ final class CompareSteps {
     }
 
     /** Two halves, two predicates. */
-    private static Step setpPacked(Instruction in, Operands o, Type half) {
+    private static @Nullable Step setpPacked(Instruction in, Operands o, Type half) {
         if (!(o.at(0) instanceof Operand.Pair pair)) {
             return null;
         }

@@ -7,6 +7,7 @@ import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Branches, calls, exits, and what only a scheduler or profiler would notice. */
 final class ControlSteps {
@@ -43,6 +44,12 @@ final class ControlSteps {
         });
         for (String opcode : new String[] {"pmevent", "brkpt", "griddepcontrol", "nop"}) {
             all.put(opcode, (in, o) -> nothing());
+        }
+        for (String opcode : new String[] {"tex", "tld4", "txq", "suld", "sust", "sured", "suq", "istypep"}) {
+            all.put(opcode, (in, o) -> {
+                throw in.error("entry " + o.linker().entryName()
+                        + " uses textures or surfaces, which the simulator does not have: " + in.name());
+            });
         }
         all.put("setmaxnreg", (in, o) -> aligned());
         return all;
@@ -119,7 +126,7 @@ final class ControlSteps {
             long[] from,
             long[] to,
             int[] bytes,
-            Frame.Result result,
+            Frame.@Nullable Result result,
             boolean recursive,
             int start,
             int firstRow) {

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Lanes that a branch has separated and that run together again at its immediate post-dominator.
  *
@@ -10,15 +12,15 @@ final class Convergence {
     /** Where the lanes run together again. */
     final int pc;
     /** The call that contains {@link #pc}. */
-    final Frame calls;
+    final @Nullable Frame calls;
 
-    final Convergence outer;
+    final @Nullable Convergence outer;
     /** Lanes that have not left for good. */
     private int members;
     /** Members that wait at {@link #pc}. */
     private int arrived;
 
-    Convergence(int pc, Frame calls, Convergence outer, int members) {
+    Convergence(int pc, @Nullable Frame calls, @Nullable Convergence outer, int members) {
         this.pc = pc;
         this.calls = calls;
         this.outer = outer;
@@ -40,14 +42,14 @@ final class Convergence {
     }
 
     /** Takes lanes out of a chain of convergences, up to but not including {@code end}. */
-    static void leave(Convergence from, Convergence end, int lanes) {
-        for (Convergence here = from; here != end; here = here.outer) {
+    static void leave(@Nullable Convergence from, @Nullable Convergence end, int lanes) {
+        for (Convergence here = from; here != null && here != end; here = here.outer) {
             here.leave(lanes);
         }
     }
 
     /** Returns the innermost convergence that both chains contain; null when there is none. */
-    static Convergence common(Convergence a, Convergence b) {
+    static @Nullable Convergence common(@Nullable Convergence a, @Nullable Convergence b) {
         for (Convergence here = a; here != null; here = here.outer) {
             for (Convergence there = b; there != null; there = there.outer) {
                 if (here == there) {

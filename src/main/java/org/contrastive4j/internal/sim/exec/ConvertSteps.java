@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** cvt between all types, with one rounding. */
 final class ConvertSteps {
@@ -12,7 +13,7 @@ final class ConvertSteps {
 
     private ConvertSteps() {}
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
         if (types.size() < 2) {
             return null;
@@ -49,7 +50,7 @@ final class ConvertSteps {
     }
 
     /** Two 32-bit numbers, saturated, next to each other: in 16 bits each, or in 8 above the low half of a third. */
-    private static Step packWhole(Instruction in, Operands o, List<Type> types) {
+    private static @Nullable Step packWhole(Instruction in, Operands o, List<Type> types) {
         Type to = types.get(0);
         Lanewise.One one = wholeToWhole(to, Type.S32, true);
         int bits = 8 * to.bytes();
@@ -66,7 +67,7 @@ final class ConvertSteps {
     }
 
     /** Two numbers into one register: the first operand is the upper half. */
-    private static Step pack(Instruction in, Operands o, Type to, Type from) {
+    private static @Nullable Step pack(Instruction in, Operands o, Type to, Type from) {
         Type half =
                 switch (to) {
                     case F16X2 -> Type.F16;

@@ -6,6 +6,7 @@ import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** cp.async and its groups; bulk copies are in {@link BulkSteps}. */
 final class CopySteps {
@@ -13,9 +14,9 @@ final class CopySteps {
 
     private CopySteps() {}
 
-    private static Step decode(Instruction in, Operands o) {
-        if (in.has(".tensor") || in.has(".im2col")) {
-            return null;
+    private static @Nullable Step decode(Instruction in, Operands o) {
+        if (in.has(".tensor")) {
+            return TensorCopySteps.decode(in, o);
         }
         if (in.has(".bulk")) {
             return BulkSteps.decode(in, o);

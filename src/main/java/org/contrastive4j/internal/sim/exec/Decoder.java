@@ -5,13 +5,15 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Decodes an instruction into a step; each family of instructions is one class of decoders, found by the opcode. */
 interface Decoder {
     /** @throws PtxException by name when the variant is not known */
+    @Nullable
     Step decode(Instruction instruction, Operands operands);
 
     /** All opcodes there are. */
@@ -30,6 +32,7 @@ interface Decoder {
                 MemorySteps.FAMILY,
                 AtomicSteps.FAMILY,
                 ControlSteps.FAMILY,
+                StackSteps.FAMILY,
                 WarpSteps.FAMILY,
                 BarrierSteps.FAMILY,
                 MbarrierSteps.FAMILY,

@@ -4,6 +4,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * mma.sync of f64 tiles: every element is a chain of fused multiply-adds along k, each rounded as the instruction says.
@@ -31,7 +32,7 @@ final class DoubleMatrixStep extends Step {
     }
 
     /** Returns null for a shape or rounding that is not supported. */
-    static Step decode(Instruction in, Operands o, String shape) {
+    static @Nullable Step decode(Instruction in, Operands o, String shape) {
         Matcher sizes = SHAPE.matcher(shape);
         if (!sizes.matches() || !isNearest(in)) {
             return null;

@@ -4,12 +4,13 @@ import java.math.BigDecimal;
 import java.util.function.Supplier;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** f64 arithmetic: rounded to nearest by Java, other directions from the sign of what was lost. */
 final class DoubleSteps {
     private DoubleSteps() {}
 
-    static Step decode(Instruction in, Operands o) {
+    static @Nullable Step decode(Instruction in, Operands o) {
         int d = o.destination(0);
         int a = o.source(1, Type.F64);
         Numbers.Rounding rounding = Decoder.rounding(in);

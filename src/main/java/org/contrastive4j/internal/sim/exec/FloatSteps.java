@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * f32 and f64 arithmetic: correctly rounded where PTX says so, the approximations by the nearest f32 of the exact
@@ -34,13 +35,13 @@ final class FloatSteps {
         return all;
     }
 
-    static Step decode(Instruction in, Operands o) {
+    static @Nullable Step decode(Instruction in, Operands o) {
         return Decoder.type(in) == Type.F32
                 ? single(in, o)
                 : Decoder.type(in) == Type.F64 ? DoubleSteps.decode(in, o) : null;
     }
 
-    private static Step single(Instruction in, Operands o) {
+    private static @Nullable Step single(Instruction in, Operands o) {
         int d = o.destination(0);
         int a = o.source(1, Type.F32);
         boolean flush = in.has(".ftz");
@@ -84,7 +85,7 @@ final class FloatSteps {
     }
 
     /** The common case, without going through f64. */
-    private static Step plain(Instruction in, Operands o, int d, int a) {
+    private static @Nullable Step plain(Instruction in, Operands o, int d, int a) {
         return switch (in.opcode()) {
             case "add" ->
                 Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) + Numbers.f32(y)));
@@ -142,7 +143,7 @@ final class FloatSteps {
                 : sum;
     }
 
-    private static Exact exact(Instruction in) {
+    private static @Nullable Exact exact(Instruction in) {
         boolean down = Decoder.rounding(in) == Numbers.Rounding.DOWN;
         return switch (in.opcode()) {
             case "add" -> (a, b, c) -> sum(a, b, down);

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** The groups of lanes of a warp that do not run now. */
 final class Fragments {
@@ -111,6 +112,7 @@ final class Fragments {
     }
 
     /** Returns those that can run and are least far in the code; null when all wait. */
+    @Nullable
     Fragment lowest() {
         Fragment best = null;
         for (Fragment one : all) {
@@ -133,6 +135,7 @@ final class Fragments {
     }
 
     /** Returns the next that can run or could if it did not wait for other lanes of its branch; null when none can. */
+    @Nullable
     Fragment nextInTurn() {
         for (Fragment one : all) {
             if (Warp.isFree(one.wait)) {
@@ -147,8 +150,9 @@ final class Fragments {
 
     /** Takes lanes out of the convergence that they wait at. */
     private Fragment release(Fragment waiting) {
-        waiting.convergence.leave(waiting.mask);
-        Fragment alone = new Fragment(waiting.pc, waiting.mask, waiting.calls, null, waiting.convergence.outer);
+        Convergence left = Objects.requireNonNull(waiting.convergence, "only reconverging lanes are released");
+        left.leave(waiting.mask);
+        Fragment alone = new Fragment(waiting.pc, waiting.mask, waiting.calls, null, left.outer);
         all.set(all.indexOf(waiting), alone);
         return alone;
     }
@@ -185,6 +189,7 @@ final class Fragments {
     }
 
     /** Returns those that are least far and wait at an {@code .aligned} instruction; null when there are none. */
+    @Nullable
     Fragment unaligned() {
         Fragment first = null;
         for (Fragment one : all) {
@@ -196,6 +201,7 @@ final class Fragments {
     }
 
     /** Returns some that may stop waiting; null when there are none. */
+    @Nullable
     Fragment impatient() {
         for (Fragment one : all) {
             if (one.wait != null && one.wait.mayTimeOut()) {
@@ -243,7 +249,7 @@ final class Fragments {
         }
     }
 
-    private static Fragment join(Fragment a, Fragment b) {
+    private static @Nullable Fragment join(Fragment a, Fragment b) {
         if (a.pc != b.pc || !Objects.equals(a.calls, b.calls)) {
             return null;
         }

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A call that has not returned.
@@ -10,7 +11,11 @@ import java.util.Arrays;
  * @param result how the returned value comes to the caller; null when there is none
  * @param saved what a recursive call would overwrite; null when the function does not call itself
  */
-record Frame(int back, Frame outer, Result result, Saved saved) {
+record Frame(
+        int back,
+        @Nullable Frame outer,
+        @Nullable Result result,
+        @Nullable Saved saved) {
     /** Bytes of local memory to copy when the call returns. */
     record Result(long from, long to, int bytes) {}
 

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.Arrays;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /** Global memory: blocks with gaps between them, filled with a pattern that is NaN in every floating-point type. */
 public final class GlobalMemory {
@@ -27,13 +28,13 @@ public final class GlobalMemory {
     }
 
     /** The block that contains the address or ends nearest below it; null when there is none. */
-    public synchronized Region find(long address) {
+    public synchronized @Nullable Region find(long address) {
         var entry = blocks.floorEntry(address);
         return entry == null ? null : entry.getValue();
     }
 
     /** The block nearest above the address, for messages. */
-    synchronized Region above(long address) {
+    synchronized @Nullable Region above(long address) {
         var entry = blocks.higherEntry(address);
         return entry == null ? null : entry.getValue();
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** f16 and bf16 arithmetic, one or two to a register: exact in f64, then rounded once. */
 final class HalfSteps {
@@ -14,7 +15,7 @@ final class HalfSteps {
 
     private HalfSteps() {}
 
-    static Step decode(Instruction in, Operands o) {
+    static @Nullable Step decode(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         boolean packed = type == Type.F16X2 || type == Type.BF16X2;
         Type half = type == Type.F16X2 || type == Type.F16 ? Type.F16 : Type.BF16;
@@ -40,7 +41,7 @@ final class HalfSteps {
                                 f.of(x & 0xFFFF, y & 0xFFFF, z & 0xFFFF) | f.of(x >>> 16, y >>> 16, z >>> 16) << 16);
     }
 
-    private static Lanewise.Three lane(Instruction in, Type half) {
+    private static Lanewise.@Nullable Three lane(Instruction in, Type half) {
         boolean flush = in.has(".ftz");
         switch (in.opcode()) {
             case "abs" -> {

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /** Functions of the CUDA runtime that kernels call and no PTX text defines: printf, assert, malloc and free. */
 final class Intrinsics {
@@ -23,7 +24,7 @@ final class Intrinsics {
      * @param from places of the arguments in the local memory of a lane, of so many bytes
      * @param result place of the returned value; null where the call ignores it
      */
-    static Step step(String name, long[] from, int[] bytes, Frame.Result result) {
+    static Step step(String name, long[] from, int[] bytes, Frame.@Nullable Result result) {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {

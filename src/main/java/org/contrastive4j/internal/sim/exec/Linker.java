@@ -7,9 +7,10 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
-import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
@@ -17,6 +18,7 @@ import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Program;
 import org.contrastive4j.internal.parse.Register;
 import org.contrastive4j.internal.parse.Variable;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for
@@ -41,16 +43,20 @@ public final class Linker {
     private int rows;
     private int predicates;
     private final Layout localLayout = new Layout();
-    private SharedVariables shared;
+    private final SharedVariables shared;
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
-    private Function current;
+    private boolean usesStack;
+    private Function current; // whose instructions are linked now
 
     private Linker(Program program, Function entry, Map<String, Region> globals) {
         this.program = program;
         this.entry = entry;
         this.globals = globals;
+        this.current = entry;
+        collect(entry);
+        shared = SharedVariables.layOut(program, entry, functions);
     }
 
     /**
@@ -62,8 +68,6 @@ public final class Linker {
     }
 
     private Code link() {
-        collect(entry);
-        shared = SharedVariables.layOut(program, entry, functions);
         rows = 2 * ROW; // scratch, then registers
         predicates = 2; // always true, scratch
         int at = 0;
@@ -88,6 +92,7 @@ public final class Linker {
             steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
+        int stackBase = usesStack ? align(localEnd, LOCAL_GAP) : -1;
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
         return new Code(
@@ -99,7 +104,9 @@ public final class Linker {
                 shared.bytes(),
                 shared.layout(),
                 shared.end(),
-                localEnd,
+                shared.reserved(),
+                usesStack ? stackBase + LocalStack.BYTES : localEnd,
+                stackBase,
                 localLayout,
                 clusterSize(),
                 communicates,
@@ -158,6 +165,7 @@ public final class Linker {
     }
 
     /** The first declaration of the function that a call names; null where there is none. */
+    @Nullable
     Function named(Instruction call) {
         for (Operand operand : call.operands()) {
             if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
@@ -224,7 +232,8 @@ public final class Linker {
                 return program.functions().stream()
                         .filter(function -> function.name().equals(symbol.name()) && function.defined())
                         .findFirst()
-                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
+                        .orElseThrow(() -> call.error("function " + symbol.name()
+                                + " has no body in this file; link the file that defines it"));
             }
         }
         throw call.error("the call names no function");
@@ -235,7 +244,7 @@ public final class Linker {
         Arrays.fill(names, "");
         for (Function function : functions) {
             for (Register register : function.registers()) {
-                names[rowBases.get(function.name()) / ROW + register.index()] = register.name();
+                names[firstRow(function) / ROW + register.index()] = register.name();
             }
         }
         return names;
@@ -261,19 +270,23 @@ public final class Linker {
     }
 
     /** The one to three numbers of a directive; null when the function does not have it. */
-    public static Launch.Dim dimensions(Function function, String directive) {
+    public static Launch.@Nullable Dim dimensions(Function function, String directive) {
         List<Integer> size = function.directives().get(directive);
         return size == null || size.isEmpty()
                 ? null
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
+    String entryName() {
+        return entry.name();
+    }
+
     int row(Register register) {
-        return rowBases.get(current.name()) + register.index() * ROW;
+        return firstRow(current) + register.index() * ROW;
     }
 
     int predicate(Register register) {
-        return rowBases.get(current.name()) / ROW + register.index();
+        return firstRow(current) / ROW + register.index();
     }
 
     /** The predicate that is always true. */
@@ -294,6 +307,9 @@ public final class Linker {
     }
 
     int special(String name, Instruction instruction) {
+        if (name.startsWith("%reserved_smem")) {
+            return constant(name.endsWith("_1") || name.endsWith("_begin") ? shared.reserved() : 0);
+        }
         if (!Specials.isKnown(name)) {
             throw instruction.error("the simulator does not support the special register " + name);
         }
@@ -311,11 +327,11 @@ public final class Linker {
 
     /** Place of an instruction of the current function in the linked code. */
     int target(Operand.Target target) {
-        return starts.get(current.name()) + target.instruction();
+        return start(current) + target.instruction();
     }
 
     int firstRow(Function function) {
-        return rowBases.get(function.name());
+        return Objects.requireNonNull(rowBases.get(function.name()), function.name());
     }
 
     /** Whether a function can come to call itself. */
@@ -345,7 +361,12 @@ public final class Linker {
     }
 
     int start(Function function) {
-        return starts.get(function.name());
+        return Objects.requireNonNull(starts.get(function.name()), function.name());
+    }
+
+    /** Some instruction allocates local memory. */
+    void usesStack() {
+        usesStack = true;
     }
 
     /** Some instruction lets blocks communicate. */
@@ -358,7 +379,7 @@ public final class Linker {
         return current == entry;
     }
 
-    boolean isKernelParameter(Variable variable) {
+    boolean isKernelParameter(@Nullable Variable variable) {
         return variable != null
                 && variable.space() == Variable.Space.PARAM
                 && current == entry
@@ -366,7 +387,7 @@ public final class Linker {
     }
 
     /** Address of a variable in its own state space. */
-    long address(Variable variable, Instruction instruction) {
+    long address(@Nullable Variable variable, Instruction instruction) {
         if (variable == null) {
             throw instruction.error("there is no such variable");
         }
@@ -379,7 +400,7 @@ public final class Linker {
                 return block.base();
             }
             case SHARED -> {
-                return shared.addresses().get(variable);
+                return Objects.requireNonNull(shared.addresses().get(variable), variable.name());
             }
             case PARAM -> {
                 if (isKernelParameter(variable)) {

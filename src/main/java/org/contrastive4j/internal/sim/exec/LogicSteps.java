@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** Bitwise logic, shifts and byte permutes. */
 final class LogicSteps {
@@ -100,7 +101,7 @@ final class LogicSteps {
                 : Lanewise.one(d, a, x -> x == 0 ? 1 : 0);
     }
 
-    private static Step lop3(Instruction in, Operands o) {
+    private static @Nullable Step lop3(Instruction in, Operands o) {
         if (!in.has(".b32") || in.has(".or") || in.has(".and")) {
             return null;
         }

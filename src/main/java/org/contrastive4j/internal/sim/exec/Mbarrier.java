@@ -2,6 +2,8 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /** A phased barrier in shared memory: a phase ends when all arrivals have come and all announced bytes too. */
 final class Mbarrier {
@@ -19,7 +21,7 @@ final class Mbarrier {
         private final Mbarrier barrier;
         private final int number;
         private boolean done;
-        private Started started;
+        private @Nullable Started started;
 
         Phase(Mbarrier barrier, int number) {
             this.barrier = barrier;
@@ -131,8 +133,8 @@ final class Mbarrier {
     /** @throws Fault when the block ends before a thread has observed the completion of all such work */
     void checkEnd() {
         if (!owing.isEmpty()) {
-            Phase phase = owing.peekFirst();
-            Started first = phase.started;
+            Phase phase = owing.getFirst();
+            Started first = Objects.requireNonNull(phase.started, "a phase owes only what was started");
             throw first.warp.fault(
                     Fault.Kind.ASYNC_PENDING,
                     first.step,

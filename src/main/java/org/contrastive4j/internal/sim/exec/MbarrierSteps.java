@@ -1,9 +1,11 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** mbarrier objects: arrivals, announced bytes, waits for phases. */
 final class MbarrierSteps {
@@ -18,7 +20,7 @@ final class MbarrierSteps {
         void run(Warp warp, Step step, int lane, Mbarrier barrier);
     }
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".init")) {
             return initialise(in, o);
         }
@@ -148,10 +150,11 @@ final class MbarrierSteps {
             @Override
             void run(Warp warp, int mask) {
                 Mbarrier.Phase[] phases = new Mbarrier.Phase[Warp.LANES];
-                Mbarrier barrier = null;
+                Mbarrier last = null;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    barrier = find(warp, this, lane, space, warp.r[at.row() + lane] + at.offset());
+                    Mbarrier barrier = find(warp, this, lane, space, warp.r[at.row() + lane] + at.offset());
+                    last = barrier;
                     if (barrier.cta() != warp.cta) {
                         throw warp.fault(
                                 Fault.Kind.BARRIER, this, lane, "an mbarrier can only be waited for in its own block");
@@ -159,6 +162,7 @@ final class MbarrierSteps {
                     long value = warp.r[which + lane];
                     phases[lane] = parity ? barrier.ofParity((int) value & 1) : barrier.ofState(value);
                 }
+                Mbarrier barrier = Objects.requireNonNull(last, "the mask is not empty");
                 PhaseWait wait = new PhaseWait(warp, mask, phases, p, relaxed, barrier);
                 boolean gives = !tries || warp.cta.cluster().random().nextInt(4) == 0;
                 if (wait.isReady() || tries && !gives) {

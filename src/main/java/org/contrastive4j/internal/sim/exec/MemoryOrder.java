@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
+import org.jspecify.annotations.Nullable;
+
 /** Reports fences and strong accesses to observers: release and acquire through a memory location. */
 final class MemoryOrder {
     /**
@@ -7,7 +9,7 @@ final class MemoryOrder {
      *
      * @param within the block whose threads alone do; null for all
      */
-    record Location(Region block, int offset, Cta within) {}
+    record Location(Region block, int offset, @Nullable Cta within) {}
 
     private MemoryOrder() {}
 

@@ -5,6 +5,7 @@ import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * ld and st in every state space, with vectors, cache hints and memory-model semantics; prefetches do nothing but
@@ -69,7 +70,7 @@ final class MemorySteps {
             boolean blockScope,
             boolean isVolatile) {}
 
-    private static Step load(Instruction in, Operands o) {
+    private static @Nullable Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         int[] rows = o.destinations(0);
         Operands.Address address = o.address(1);
@@ -112,7 +113,7 @@ final class MemorySteps {
         };
     }
 
-    private static Step store(Instruction in, Operands o) {
+    private static @Nullable Step store(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (in.has(".async")) {
             return StoreAsync.decode(in, o, null);

@@ -6,6 +6,7 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
+import org.jspecify.annotations.Nullable;
 
 /** Operands of one instruction as register rows; records which rows the instruction reads and writes. */
 final class Operands {
@@ -94,6 +95,7 @@ final class Operands {
     }
 
     /** Type that the register of an operand was declared with; null for others. */
+    @Nullable
     Type declared(int index) {
         return at(index) instanceof Operand.Reg reg ? reg.register().type() : null;
     }
@@ -181,7 +183,7 @@ final class Operands {
     }
 
     /** @param variable null when the base is a register or a number */
-    record Address(int row, long offset, Variable variable) {}
+    record Address(int row, long offset, @Nullable Variable variable) {}
 
     void finish(Step step) {
         step.operands(array(reads), array(writes), array(predicateReads), array(predicateWrites));

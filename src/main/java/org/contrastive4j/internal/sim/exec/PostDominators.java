@@ -25,7 +25,7 @@ final class PostDominators {
     private final List<Instruction> body;
     private final int[] blockOf;
     private final List<Integer> starts = new ArrayList<>();
-    private int[][] successors;
+    private int[][] successors = {};
 
     private PostDominators(List<Instruction> body) {
         this.body = body;

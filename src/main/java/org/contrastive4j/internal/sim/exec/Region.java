@@ -4,6 +4,7 @@ import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of
@@ -31,7 +32,7 @@ public final class Region {
     private byte[] data;
     private Object[] shadows = new Object[0];
     private volatile boolean freed;
-    private volatile long[] written;
+    private volatile long @Nullable [] written;
 
     /** @param base address of the first byte in its space */
     public Region(Space space, String name, long base, int bytes) {
@@ -137,7 +138,7 @@ public final class Region {
     }
 
     /** What an observer keeps about this block; null until it was set. */
-    public synchronized Object shadow(int observer) {
+    public synchronized @Nullable Object shadow(int observer) {
         return observer < shadows.length ? shadows[observer] : null;
     }
 

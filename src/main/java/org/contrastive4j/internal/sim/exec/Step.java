@@ -1,15 +1,18 @@
 package org.contrastive4j.internal.sim.exec;
 
 import org.contrastive4j.internal.parse.Instruction;
+import org.jspecify.annotations.Nullable;
 
 /** One decoded instruction with its register rows. */
 public abstract class Step {
     static final int[] NONE = new int[0];
 
+    @SuppressWarnings("NullAway.Init") // bind sets it before the step runs
     private Instruction source;
+
     private boolean pure;
     private boolean vectorStore;
-    private Definedness definedness;
+    private @Nullable Definedness definedness;
     private int index;
     private int guard = -1;
     private boolean guardNegated;

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.sim.exec;
 
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * st.async and red.async: a value is stored to the shared memory of a block of the cluster and completes on an mbarrier
@@ -11,7 +12,7 @@ final class StoreAsync {
     private StoreAsync() {}
 
     /** @param f combines the old value and the new; null stores */
-    static Step decode(Instruction in, Operands o, Lanewise.Three f) {
+    static @Nullable Step decode(Instruction in, Operands o, Lanewise.@Nullable Three f) {
         Type type = Decoder.type(in);
         int n = type.bytes();
         Operands.Address to = o.address(0);

@@ -2,6 +2,8 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * 32 lanes: their registers, and which of them are where in the code.
@@ -9,27 +11,12 @@ import java.util.List;
  * <p>Lanes that a branch separates run one group after the other and come together at the post-dominator of the
  * branch. Every group makes progress: one that loops for long lets the others run.
  */
-public final class Warp {
+public final class Warp extends LaneState {
     public static final int LANES = 32;
     public static final int ALL = -1;
     /** Backward jumps in a row after which other lanes of the warp run. */
     private static final int PATIENCE = 1000;
 
-    final Cta cta;
-    final long[] r;
-    final int[] p;
-    final Access access = new Access();
-    final Groups groups = new Groups();
-    int warpGroupSteps;
-    int carry;
-    PendingWork lastWgmma;
-    Cluster.NamedArrivals clusterArrivals;
-    Region lastGlobal;
-    private Region local;
-    private Object cached;
-    private final int[] written;
-    private final int[] predicatesWritten;
-    private Undefined[] undefined;
     private final int index;
     private final Step[] code;
     private final Fragments fragments = new Fragments(this);
@@ -37,9 +24,9 @@ public final class Warp {
     private int live;
     private int pc;
     private int mask;
-    private Frame calls;
-    private Wait wait;
-    private Convergence convergence;
+    private @Nullable Frame calls;
+    private @Nullable Wait wait;
+    private @Nullable Convergence convergence;
     /** Where the running lanes wait for the others of their convergence; -1 when they belong to none here. */
     private int stop = -1;
     /** Lowest position of other lanes that could run: those that are behind go first. */
@@ -49,23 +36,13 @@ public final class Warp {
     private long executed;
 
     Warp(Cta cta, int index, int lanes, Code linked) {
-        this.cta = cta;
+        super(cta, linked);
         this.index = index;
         this.code = linked.steps();
-        this.r = linked.freshRows();
-        this.p = new int[linked.predicates()];
-        p[0] = ALL;
-        this.written = new int[linked.predicates()];
-        this.predicatesWritten = new int[linked.predicates()];
-        predicatesWritten[0] = ALL;
         this.live = lanes == LANES ? ALL : (1 << lanes) - 1;
         this.mask = live;
         this.started = ALL;
         linked.fillSpecials(this);
-    }
-
-    public Cta cta() {
-        return cta;
     }
 
     /** In its block. */
@@ -78,62 +55,22 @@ public final class Warp {
         return live;
     }
 
-    public Access access() {
-        return access;
-    }
-
-    /** By register row: lanes that were written; kept by the check of unwritten registers. */
-    public int[] written() {
-        return written;
-    }
-
-    /** By predicate: lanes that were written. */
-    public int[] predicatesWritten() {
-        return predicatesWritten;
-    }
-
-    /** By register: where the value comes from that is undefined for some lane. */
-    public Undefined[] undefined() {
-        if (undefined == null) {
-            undefined = new Undefined[written.length];
-        }
-        return undefined;
-    }
-
-    /** Name of a register row, for messages. */
-    public String registerName(int row) {
-        return cta.cluster().grid().code().names()[row];
-    }
-
-    public boolean usesWgmma() {
-        return cta.cluster().grid().code().usesWgmma();
-    }
-
     /** Coordinates of the thread in a lane. */
     public String threadOf(int lane) {
         return cta.thread(lane0Thread() + Math.min(lane, LANES - 1)).toString();
-    }
-
-    /** State that an observer caches. */
-    public Object cached() {
-        return cached;
-    }
-
-    public void cache(Object value) {
-        cached = value;
     }
 
     public long executed() {
         return executed;
     }
 
-    /** Local memory of all lanes, one after the other. */
-    Region local() {
-        if (local == null) {
-            int bytes = cta.cluster().grid().code().localBytes();
-            local = new Region(Region.Space.LOCAL, "local memory", 0, bytes * LANES);
+    /** Returns the number of calls that the running lanes have not returned from. */
+    int depth() {
+        int depth = 0;
+        for (Frame call = calls; call != null; call = call.outer()) {
+            depth++;
         }
-        return local;
+        return depth;
     }
 
     boolean isDone() {
@@ -149,7 +86,7 @@ public final class Warp {
         return mask != 0 && isFree(wait) || fragments.isRunnable() || isMismatched();
     }
 
-    static boolean isFree(Wait wait) {
+    static boolean isFree(@Nullable Wait wait) {
         return wait == null || wait.isReady();
     }
 
@@ -164,7 +101,7 @@ public final class Warp {
             int lanes = mask;
             if (step.guard() >= 0) {
                 lanes &= step.isGuardNegated() ? ~p[step.guard()] : p[step.guard()];
-                int undecided = mask & ~predicatesWritten[step.guard()];
+                int undecided = mask & ~predicatesWritten()[step.guard()];
                 if (undecided != 0 && !checkGuard(step, undecided, observers)) {
                     return;
                 }
@@ -240,8 +177,9 @@ public final class Warp {
     private void park() {
         if (mask != 0) {
             if (wait == null && pc == stop) {
-                convergence.arrive(mask);
-                wait = new Fragments.Reconverging(convergence);
+                Convergence here = Objects.requireNonNull(convergence, "lanes stop only at a convergence");
+                here.arrive(mask);
+                wait = new Fragments.Reconverging(here);
             }
             fragments.add(new Fragment(pc, mask, calls, wait, convergence));
             mask = 0;
@@ -259,8 +197,8 @@ public final class Warp {
         wait = null;
         if (fragment.wait != null) {
             fragment.wait.finish(inTime);
-            if (fragment.wait instanceof Fragments.Reconverging) {
-                convergence = convergence.outer;
+            if (fragment.wait instanceof Fragments.Reconverging reconverging) {
+                convergence = reconverging.at().outer;
             }
         }
         updateStop();
@@ -311,7 +249,7 @@ public final class Warp {
 
     Fault mismatch() {
         park();
-        Fragment at = fragments.unaligned();
+        Fragment at = Objects.requireNonNull(fragments.unaligned(), "called only where lanes wait unaligned");
         return fault(
                 Fault.Kind.DIVERGENT_ALIGNED,
                 code[at.pc],
@@ -424,7 +362,7 @@ public final class Warp {
     }
 
     /** @param converge where lanes that do not call wait for those that do; -1 when they need not */
-    void call(int target, int lanes, Frame.Result result, Frame.Saved saved, int converge) {
+    void call(int target, int lanes, Frame.@Nullable Result result, Frame.@Nullable Saved saved, int converge) {
         if (lanes != mask) {
             separate(pc, mask & ~lanes, converge);
         }
@@ -449,6 +387,7 @@ public final class Warp {
             return;
         }
         calls.leave(this, lanes);
+        leaveStack(lanes, depth());
         Convergence after = convergence;
         while (after != null && after.calls == calls) {
             after = after.outer;

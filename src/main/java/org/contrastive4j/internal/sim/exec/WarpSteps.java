@@ -5,6 +5,7 @@ import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** What the lanes of a warp do together: shuffles, votes, matches, reductions. */
 final class WarpSteps {
@@ -80,7 +81,7 @@ final class WarpSteps {
         abstract void act(Warp warp, int mask);
     }
 
-    private static Step shuffle(Instruction in, Operands o) {
+    private static @Nullable Step shuffle(Instruction in, Operands o) {
         if (!in.has(".sync")) {
             return null;
         }
@@ -147,7 +148,7 @@ final class WarpSteps {
         return inside ? from : -1;
     }
 
-    private static Step vote(Instruction in, Operands o) {
+    private static @Nullable Step vote(Instruction in, Operands o) {
         if (!in.has(".sync")) {
             return null;
         }
@@ -195,7 +196,7 @@ final class WarpSteps {
         };
     }
 
-    private static Step reduce(Instruction in, Operands o) {
+    private static @Nullable Step reduce(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (type.bytes() != 4 || type.isFloat()) {
             return null;
@@ -228,7 +229,7 @@ final class WarpSteps {
         };
     }
 
-    private static Step elect(Instruction in, Operands o) {
+    private static @Nullable Step elect(Instruction in, Operands o) {
         if (!(o.at(0) instanceof Operand.Pair pair)) {
             return null;
         }

@@ -1,11 +1,21 @@
 package org.contrastive4j.internal.sim.exec;
 
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** One wgmma.mma_async: started here, done when the warp waits for its group at the latest. */
 public final class WgmmaStep extends Step {
-    /** Sizes and types; M is 64. */
-    record Shape(int n, int k, Type a, Type b, boolean half) {}
+    /**
+     * Sizes and types; M is 64.
+     *
+     * @param half whether sums are f16
+     * @param clamped whether sums of whole numbers are clamped
+     */
+    record Shape(int n, int k, Type a, Type b, boolean half, boolean clamped) {
+        boolean isWhole() {
+            return !a.isFloat();
+        }
+    }
 
     private static final int ROWS = 16;
 
@@ -98,7 +108,8 @@ public final class WgmmaStep extends Step {
         warp.groups.add(Async.Group.WGMMA, this, warp.live(), warp.lastWgmma);
     }
 
-    private void compute(Warp warp, MatrixDescriptor a, int firstRow, MatrixDescriptor b, boolean accumulate) {
+    private void compute(
+            Warp warp, @Nullable MatrixDescriptor a, int firstRow, MatrixDescriptor b, boolean accumulate) {
         int k = shape.k();
         int n = shape.n();
         TensorCore core = new TensorCore(90, shape.a(), k);
@@ -124,8 +135,10 @@ public final class WgmmaStep extends Step {
                     } else {
                         for (int e = 0; e < 2; e++) {
                             int register = accumulators[4 * j + 2 * h + e] + lane;
-                            warp.r[register] =
-                                    core.dot(accumulate ? warp.r[register] : 0, rows, row, columns, column + e * k, k);
+                            long old = accumulate ? warp.r[register] : 0;
+                            warp.r[register] = shape.isWhole()
+                                    ? TensorCore.dotWhole(old, rows, row, columns, column + e * k, k, shape.clamped())
+                                    : core.dot(old, rows, row, columns, column + e * k, k);
                         }
                     }
                 }

@@ -8,6 +8,7 @@ import java.util.regex.Pattern;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /** wgmma: asynchronous products of a warp group; each of its four warps does its own 16 rows. */
 final class WgmmaSteps {
@@ -17,7 +18,7 @@ final class WgmmaSteps {
 
     private WgmmaSteps() {}
 
-    private static Step decode(Instruction in, Operands o) {
+    private static @Nullable Step decode(Instruction in, Operands o) {
         if (in.has(".fence")) {
             return groupStep(warp -> MemoryOrder.fence(warp, warp.live(), Observer.Fence.WGMMA));
         }
@@ -30,6 +31,10 @@ final class WgmmaSteps {
                     new GroupWait(warp, warp.live(), Async.Group.WGMMA, warp.groups.limit(Async.Group.WGMMA, keep))));
         }
         return in.has(".mma_async") && !in.has(".sp") ? multiply(in, o) : null;
+    }
+
+    private static boolean isInput(Type type) {
+        return type.isFloat() || type == Type.S8 || type == Type.U8;
     }
 
     private static Step groupStep(Consumer<Warp> action) {
@@ -47,7 +52,7 @@ final class WgmmaSteps {
         };
     }
 
-    private static Step multiply(Instruction in, Operands o) {
+    private static @Nullable Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
         String shape = in.modifiers().stream()
                 .filter(modifier -> modifier.startsWith(".m64"))
@@ -62,7 +67,7 @@ final class WgmmaSteps {
         Type a = types.get(1);
         Type b = types.get(2);
         boolean half = types.get(0) == Type.F16;
-        if (n < 8 || n > 256 || n % 8 != 0 || !a.isFloat() || k * a.bytes() != 32 || a.bytes() != b.bytes()) {
+        if (n < 8 || n > 256 || n % 8 != 0 || !isInput(a) || k * a.bytes() != 32 || a.bytes() != b.bytes()) {
             return null;
         }
         int[] d = o.destinations(0);
@@ -83,7 +88,7 @@ final class WgmmaSteps {
             throw in.error("only 16-bit operands can be transposed");
         }
         return new WgmmaStep(
-                new WgmmaStep.Shape(n, k, a, b, half),
+                new WgmmaStep.Shape(n, k, a, b, half, in.has(".satfinite")),
                 d,
                 fragment,
                 descriptorA,
