@@ -307,8 +307,8 @@ class ElementaryOpsTest {
 
     static Stream<Arguments> dropouts() {
         return Backends.kernels()
-                .flatMap(backend -> IntStream.of(1, 3, 4, 31, 128, 1025, 2052)
-                        .mapToObj(width -> Arguments.of(backend, width)));
+                .flatMap(backend ->
+                        IntStream.of(1, 3, 4, 31, 128, 1025, 2052).mapToObj(width -> Arguments.of(backend, width)));
     }
 
     @ParameterizedTest

@@ -192,8 +192,7 @@ class TrainingRunTest {
                 assertTrue(full.getMessage().contains("free disk space"), full.getMessage());
                 assertTrue(full.getMessage().contains("No space left"), full.getMessage());
             }
-            assertEquals(
-                    expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + count);
+            assertEquals(expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + count);
             assertEquals(withoutTimes(whole), withoutTimes(out), "full at " + count);
             assertEquals(files.size(), names(out).size(), names(out).toString());
         }

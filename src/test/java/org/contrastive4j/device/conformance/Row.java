@@ -59,8 +59,8 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
                 "rows of one name");
         return Devices.all().map(named -> {
             PtxDevice device = named.getPayload().get();
-            Stream<DynamicTest> tests =
-                    SampledSeeds.of(rows, 4).stream().map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
+            Stream<DynamicTest> tests = SampledSeeds.of(rows, 4).stream()
+                    .map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
             return DynamicContainer.dynamicContainer(named.getName(), tests.onClose(device::close));
         });
     }

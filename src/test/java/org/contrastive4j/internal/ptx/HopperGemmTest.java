@@ -71,19 +71,16 @@ final class HopperGemmTest {
         List<Inputs> cases = new ArrayList<>();
         for (int[] s : sizes) {
             cases.add(Inputs.of(
-                    s[1] + layout,
-                    product(layout, s[0], s[1], s[2], s[3]),
-                    s[1] % 2 == 0,
-                    s[2] % 3 - 1.0,
-                    true,
-                    null));
+                    s[1] + layout, product(layout, s[0], s[1], s[2], s[3]), s[1] % 2 == 0, s[2] % 3 - 1.0, true, null));
         }
         check(layout % 2 == 0 ? Precision.BF16 : Precision.F16, cases);
         check(layout % 2 == 0 ? Precision.F16 : Precision.BF16, cases.subList(3, 4));
     }
 
     @ParameterizedTest
-    @SampledSource(every = 2, csv = {"BF16", "F16"})
+    @SampledSource(
+            every = 2,
+            csv = {"BF16", "F16"})
     void multiply_sixteenBitResult_agreesWithF64(Precision precision) {
         check(
                 precision,
@@ -103,7 +100,9 @@ final class HopperGemmTest {
      * beyond the edges.
      */
     @ParameterizedTest
-    @SampledSource(every = 2, csv = {"BF16", "F16"})
+    @SampledSource(
+            every = 2,
+            csv = {"BF16", "F16"})
     void multiply_packedResult_agreesWithF64(Precision precision) {
         check(
                 precision,

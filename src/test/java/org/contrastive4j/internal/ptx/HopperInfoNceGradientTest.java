@@ -314,7 +314,9 @@ final class HopperInfoNceGradientTest {
      * factors.
      */
     @ParameterizedTest
-    @SampledSource(every = 2, csv = {"1100, 70, BF16, true", "130, 257, F16, false"})
+    @SampledSource(
+            every = 2,
+            csv = {"1100, 70, BF16, true", "130, 257, F16, false"})
     void storedGradients_agreeWithF64(int n, int m, Precision precision, boolean wide) {
         HopperTiling tiling = new HopperTiling(n, m, 64, 1, 1, 1);
         Random random = new Random(5);
@@ -448,7 +450,9 @@ final class HopperInfoNceGradientTest {
 
     /** Six stages: three tiles in each of two work items of G, six blocks of summed rows in products. */
     @ParameterizedTest
-    @SampledSource(every = 3, csv = {"g", "dx", "dy"})
+    @SampledSource(
+            every = 3,
+            csv = {"g", "dx", "dy"})
     void oneStageTooFew_isDetected(String kernel) {
         HopperTiling tiling = new HopperTiling(330, 330, 64, 3, 1, 1);
         int[] targets = targets(330, 330);

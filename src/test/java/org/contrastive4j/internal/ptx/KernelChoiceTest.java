@@ -80,7 +80,9 @@ class KernelChoiceTest {
 
     /** Norms of gradients against f64 on the unrounded rows. */
     @ParameterizedTest
-    @SampledSource(every = 3, csv = {"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4", "HOPPER_BF16, 6e-3", "HOPPER_F16, 1e-3"})
+    @SampledSource(
+            every = 3,
+            csv = {"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4", "HOPPER_BF16, 6e-3", "HOPPER_F16, 1e-3"})
     void gradients_errorWithinPrecision(InfoNceKernelSet set, double most) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             InfoNceKernels pairwise = set.open(new Kernels(device), 1 << 16);
@@ -95,16 +97,18 @@ class KernelChoiceTest {
 
     /** The whole way from tensors: backends in tf32 and in 16 bits round rows, in f32 they do not. */
     @ParameterizedTest
-    @SampledSource(every = 3, csv = {
-        "80, BF16, portable, 6e-3",
-        "80, F16, auto, 1e-3",
-        "80, TF32, auto, 1e-3",
-        "90, TF32, hopper, 1e-3",
-        "90, BF16, auto, 6e-3",
-        "90, F16, hopper, 1e-3",
-        "90, F16, portable, 1e-3",
-        "90, F32, auto, 1e-5"
-    })
+    @SampledSource(
+            every = 3,
+            csv = {
+                "80, BF16, portable, 6e-3",
+                "80, F16, auto, 1e-3",
+                "80, TF32, auto, 1e-3",
+                "90, TF32, hopper, 1e-3",
+                "90, BF16, auto, 6e-3",
+                "90, F16, hopper, 1e-3",
+                "90, F16, portable, 1e-3",
+                "90, F32, auto, 1e-5"
+            })
     /** From tensors: backends in tf32 and 16 bits round rows, those in f32 do not. */
     void infoNceOps_eachPrecision_errorWithinPrecision(
             int architecture, Precision precision, String preference, double most) {

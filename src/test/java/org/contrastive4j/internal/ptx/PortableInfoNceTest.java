@@ -26,7 +26,6 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * InfoNCE kernels against the definition: each test body runs on every device with every set of kernels, including
@@ -48,8 +47,10 @@ class PortableInfoNceTest {
 
     /** Every set of kernels with the index of every size. */
     static Stream<Arguments> everySize() {
-        return everywhere().flatMap(arguments -> IntStream.range(0, SIZES.length)
-                .mapToObj(i -> Arguments.of(arguments.get()[0], arguments.get()[1], i)));
+        return everywhere()
+                .flatMap(arguments -> IntStream.range(0, SIZES.length)
+                        .mapToObj(
+                                i -> Arguments.of(arguments.get()[0], arguments.get()[1], i)));
     }
 
     @ParameterizedTest
