@@ -15,7 +15,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Supplier;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxModule.Launch.Dim;
 import org.contrastive4j.support.Devices;
@@ -23,7 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Algorithms compiled by nvcc, on every device, compared with Java: integers exactly, floats within a bound that each
+ * Algorithms that nvcc compiled, on every device, against plain Java: integers exactly, floats within a bound that each
  * test derives.
  */
 class NvccProgramsTest {
@@ -31,7 +30,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void reduction_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void reduction(Supplier<PtxDevice> device) {
         int n = 1003;
         int blocks = 3;
         int threads = 128;
@@ -53,7 +52,7 @@ class NvccProgramsTest {
                         peak = Math.max(peak, y[i]);
                     }
                 }
-                // an element takes part in at most n / (blocks * threads) + 1 additions of its thread and 7 of the tree
+                // An element goes through at most n / (blocks * threads) + 1 additions of its thread and 7 of the tree.
                 close(sum, program.result(sums).asFloatBuffer().get(b), 12 * EPS * size, "sum of block " + b);
                 assertEquals(peak, program.result(peaks).asIntBuffer().get(b), "peak of block " + b);
             }
@@ -62,7 +61,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void scan_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void scan(Supplier<PtxDevice> device) {
         int n = 807;
         int blocks = 4;
         int[] x = integers(3, n);
@@ -84,7 +83,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void transpose_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void transpose(Supplier<PtxDevice> device) {
         int rows = 103;
         int cols = 33;
         float[] x = gaussian(4, rows * cols);
@@ -100,7 +99,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void matmul_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void matmul(Supplier<PtxDevice> device) {
         int m = 33;
         int n = 31;
         int k = 50;
@@ -124,7 +123,8 @@ class NvccProgramsTest {
                         sum += product;
                         size += Math.abs(product);
                     }
-                    // k steps, then alpha and beta: at most 2 k + 4 roundings of values of at most this size
+                    // k fused or unfused steps, then alpha and beta: at most 2 k + 4 roundings of something no larger
+                    // than this.
                     double bound = (2 * k + 4) * EPS * (1.5 * size + Math.abs(beta * c[i]));
                     close(1.5 * sum + beta * c[i], got.get(i), bound, "element " + i + ", beta " + beta);
                 }
@@ -134,7 +134,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void histogram_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void histogram(Supplier<PtxDevice> device) {
         int n = 2001;
         byte[] x = new byte[n];
         float[] weight = new float[n];
@@ -149,7 +149,7 @@ class NvccProgramsTest {
             weight[i] = random.nextInt(100);
             int value = x[i] & 255;
             bins[value] += 1;
-            mass[value] += weight[i]; // integers below 2^24: exact in any order
+            mass[value] += weight[i]; // whole numbers below 2^24: exact in any order
             total += value;
             least = Math.min(least, x[i]);
             widest = i % 2 == 1 ? Math.max(widest, value << 8 | x[i - 1] & 255) : widest;
@@ -182,7 +182,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void bitonic_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void bitonic(Supplier<PtxDevice> device) {
         int n = 150;
         Random random = new Random(9);
         int[] keys = random.ints(n, -9, 9).toArray();
@@ -209,7 +209,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void softmax_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void softmax(Supplier<PtxDevice> device) {
         int rows = 5;
         for (int cols : new int[] {1, 31, 129}) {
             float[] x = gaussian(10, rows * cols);
@@ -231,13 +231,14 @@ class NvccProgramsTest {
                     }
                     for (int i = 0; i < cols; i++) {
                         double depth = x[r * cols + i] - max;
-                        double expected = Math.exp(depth) / sum;
-                        // in units of EPS: 4 for expf, here and in the sum; |depth| for rounding its argument, in the
-                        // sum the mean of that, at most log cols < 5; 9 additions in a row; 1 division
+                        double wanted = Math.exp(depth) / sum;
+                        // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and
+                        // in the sum by the mean of that, at most log cols < 5; the sum has 9 additions in a row; a
+                        // division.
                         close(
-                                expected,
+                                wanted,
                                 got.get(r * cols + i),
-                                (24 + 2 * Math.abs(depth)) * EPS * expected,
+                                (24 + 2 * Math.abs(depth)) * EPS * wanted,
                                 "row " + r + ", " + i);
                     }
                 }
@@ -247,11 +248,12 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void wmma_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void wmma(Supplier<PtxDevice> device) {
         int m = 33;
         int n = 50;
         int k = 41;
-        // multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, exact in any order
+        // Multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, so everything is
+        // exact in any order.
         double[] a = new Random(11)
                 .ints((long) m * k, -63, 64)
                 .mapToDouble(i -> i / 8.0)
@@ -277,23 +279,23 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void pipeline_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void pipeline(Supplier<PtxDevice> device) {
         int blocks = 2;
         for (int n : new int[] {1, 255, 770, 2049, 2051}) {
             int[] x = integers(13, n);
             int[] y = integers(14, n);
-            int[] expected = new int[blocks];
+            int[] wanted = new int[blocks];
             for (int i = 0; i < n; i++) {
                 int tile = i / 256;
                 int mirror = tile * 256 + 255 - i % 256;
-                expected[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
+                wanted[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
             }
             try (NvccProgram program = new NvccProgram(device, "pipeline")) {
                 DeviceStorage out = program.output(4 * blocks);
                 program.launch(Launch.of(blocks, 64), program.ints(x), program.ints(y), n, out);
                 IntBuffer got = program.result(out).asIntBuffer();
                 for (int b = 0; b < blocks; b++) {
-                    assertEquals(expected[b], got.get(b), n + " elements, block " + b);
+                    assertEquals(wanted[b], got.get(b), n + " elements, block " + b);
                 }
             }
         }
@@ -301,7 +303,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void lastblock_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void lastblock(Supplier<PtxDevice> device) {
         int n = 1999;
         int blocks = 37;
         int[] x = new Random(15).ints(n).toArray();
@@ -323,7 +325,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void cluster_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+    void cluster(Supplier<PtxDevice> device) {
         int n = 777;
         int blocks = 8;
         int[] x = integers(16, n);

@@ -15,7 +15,8 @@ enum Mode {
     }
 
     /**
-     * Returns whether a magnitude between two neighbours is rounded up; {@code half} compares the remainder with 1/2.
+     * Whether a magnitude between two neighbours goes to the upper one; {@code half} compares the remainder with one
+     * half.
      */
     boolean up(boolean negative, boolean odd, boolean exact, int half) {
         if (exact) {

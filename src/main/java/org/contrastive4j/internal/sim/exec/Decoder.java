@@ -32,7 +32,6 @@ interface Decoder {
                 MemorySteps.FAMILY,
                 AtomicSteps.FAMILY,
                 ControlSteps.FAMILY,
-                StackSteps.FAMILY,
                 WarpSteps.FAMILY,
                 BarrierSteps.FAMILY,
                 MbarrierSteps.FAMILY,

@@ -47,7 +47,6 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
-    private boolean usesStack;
     private Function current; // whose instructions are linked now
 
     private Linker(Program program, Function entry, Map<String, Region> globals) {
@@ -92,7 +91,6 @@ public final class Linker {
             steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
-        int stackBase = usesStack ? align(localEnd, LOCAL_GAP) : -1;
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
         return new Code(
@@ -104,9 +102,7 @@ public final class Linker {
                 shared.bytes(),
                 shared.layout(),
                 shared.end(),
-                shared.reserved(),
-                usesStack ? stackBase + LocalStack.BYTES : localEnd,
-                stackBase,
+                localEnd,
                 localLayout,
                 clusterSize(),
                 communicates,
@@ -232,8 +228,7 @@ public final class Linker {
                 return program.functions().stream()
                         .filter(function -> function.name().equals(symbol.name()) && function.defined())
                         .findFirst()
-                        .orElseThrow(() -> call.error("function " + symbol.name()
-                                + " has no body in this file; link the file that defines it"));
+                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
             }
         }
         throw call.error("the call names no function");
@@ -277,10 +272,6 @@ public final class Linker {
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
-    String entryName() {
-        return entry.name();
-    }
-
     int row(Register register) {
         return firstRow(current) + register.index() * ROW;
     }
@@ -307,9 +298,6 @@ public final class Linker {
     }
 
     int special(String name, Instruction instruction) {
-        if (name.startsWith("%reserved_smem")) {
-            return constant(name.endsWith("_1") || name.endsWith("_begin") ? shared.reserved() : 0);
-        }
         if (!Specials.isKnown(name)) {
             throw instruction.error("the simulator does not support the special register " + name);
         }
@@ -362,11 +350,6 @@ public final class Linker {
 
     int start(Function function) {
         return Objects.requireNonNull(starts.get(function.name()), function.name());
-    }
-
-    /** Some instruction allocates local memory. */
-    void usesStack() {
-        usesStack = true;
     }
 
     /** Some instruction lets blocks communicate. */
