@@ -229,7 +229,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     void close_storage_returnsItsBytes() {
         long heap = Runtime.getRuntime().maxMemory();
         long block = 1 << 27;
-        for (long total = 0; total < 2 * heap; total += block) {
+        for (long total = 0; total < heap + 2 * block; total += block) {
             device.allocate(block).close();
         }
         assertEquals(0, device.currentBytes());
