@@ -94,7 +94,7 @@ public interface PtxModule {
 
     /** Thrown for PTX text that is refused; names the file, the line where known, and the reason. */
     class PtxException extends RuntimeException {
-        /** File of the error; empty if the text did not come from a file. */
+        /** Name of the text. */
         private final String file;
         /** Line of the error, from 1; 0 if unknown. */
         private final int line;
