@@ -88,7 +88,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
+    @SampledSource(value = "cases", every = 16)
     void value_everyLoss_equalsItsDefinition(Case c) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = c.make().apply(ops)) {
@@ -162,7 +162,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "casesInSinglePrecision", every = 12)
+    @SampledSource(value = "casesInSinglePrecision", every = 24)
     @Tag("gpu")
     void valueAndGradient_f32_agreesWithF64(String backend, Case c) {
         Ops f64 = open("cpu-f64");
@@ -189,7 +189,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesInSinglePrecision", every = 14)
+    @SampledSource(value = "namesInSinglePrecision", every = 28)
     @Tag("gpu")
     void valueAndGradient_manyTiles_agreesWithF64(String backend, String name) {
         Case c = cases().get(0);
@@ -364,7 +364,7 @@ class ContrastiveLossTest {
 
     /** Unit rows of one number are 1 or -1: nothing to learn, and ties everywhere. */
     @ParameterizedTest
-    @SampledSource(value = "casesOnAllBackends", every = 6)
+    @SampledSource(value = "casesOnAllBackends", every = 24)
     @Tag("gpu")
     void gradient_widthOne_isZero(String backend, Case c) {
         double[] powers = {0.5, -1, 2, 1, -0.25, -4, 0.5, 1, -1};

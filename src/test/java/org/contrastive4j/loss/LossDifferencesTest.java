@@ -84,7 +84,7 @@ class LossDifferencesTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "checksOnDevices", every = 10)
+    @SampledSource(value = "checksOnDevices", every = 20)
     void gradient_everyLoss_equalsCentralDifferences(String device, Check check) {
         try (ContrastiveLoss loss = trained(check, open(device));
                 ContrastiveLoss truth = trained(check, open("cpu-f64"))) {

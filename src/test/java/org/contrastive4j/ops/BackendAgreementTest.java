@@ -62,7 +62,7 @@ public class BackendAgreementTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 20)
+    @SampledSource(value = "cases", every = 36)
     void everyOperation_agreesWithF64(String backend, Case operation) {
         try (TensorFixture f32 = new TensorFixture(backend, SEED)) {
             agree(f32, operation);
