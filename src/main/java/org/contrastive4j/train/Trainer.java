@@ -11,7 +11,7 @@ import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
-import org.contrastive4j.data.Identities;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.gradcache.EquivalenceCheck;
