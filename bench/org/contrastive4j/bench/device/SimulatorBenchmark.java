@@ -2,8 +2,8 @@ package org.contrastive4j.bench.device;
 
 import java.util.concurrent.TimeUnit;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.openjdk.jmh.annotations.Benchmark;

@@ -5,8 +5,8 @@ import java.nio.ByteOrder;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 
 /**

@@ -139,6 +139,7 @@ class ArchitectureTest {
             Map.entry(
                     "cli",
                     List.of(
+                            "internal.config",
                             "internal.files",
                             "pretrained",
                             "internal.compare",

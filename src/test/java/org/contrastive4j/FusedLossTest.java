@@ -22,7 +22,7 @@ import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;

@@ -1,6 +1,6 @@
 package org.contrastive4j.autograd;
 
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.Tensor;
 
 /**

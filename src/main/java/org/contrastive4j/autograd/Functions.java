@@ -3,7 +3,7 @@ package org.contrastive4j.autograd;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

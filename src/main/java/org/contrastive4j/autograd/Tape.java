@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -326,5 +326,31 @@ public final class Tape implements AutoCloseable {
         scopes.forEach(made -> made.forEach(Variable::drop));
         scopes.clear();
         held.forEach(Tensor::close);
+    }
+
+    /** Thrown when the forward or backward pass of a function fails. The message names the node and the pass. */
+    public static final class AutogradException extends RuntimeException {
+        private final String node;
+
+        /**
+         * Creates an exception.
+         *
+         * @param node path of the node
+         * @param pass "forward" or "backward"
+         * @param cause the failure of the function
+         */
+        public AutogradException(String node, String pass, Throwable cause) {
+            super(pass + " of " + node + ": " + cause.getMessage(), cause);
+            this.node = node;
+        }
+
+        /**
+         * Returns the path of the node that failed, e.g. {@code image/block2/layer_norm}.
+         *
+         * @return the path
+         */
+        public String node() {
+            return node;
+        }
     }
 }

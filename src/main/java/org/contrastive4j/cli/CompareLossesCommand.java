@@ -62,12 +62,12 @@ final class CompareLossesCommand implements Callable<Integer> {
         int largest = batches.stream().max(Integer::compare).orElse(0);
         shared.chunk = Math.min(shared.chunk(largest), largest);
         TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));
-        PairDataset data;
-        try (StatusLine line = StatusLine.open()) {
-            data = DataProgress.open(line, Path.of(base.data()), base.strict());
-        }
         try (RunFolder folder = RunFolder.open(out);
                 Ops ops = shared.backend.open()) {
+            PairDataset data;
+            try (StatusLine line = StatusLine.open()) {
+                data = DataProgress.open(line, Path.of(base.data()), base.strict());
+            }
             Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
             List<Comparison.Cell> cells = comparison.cells();
             System.out.printf(

@@ -1,12 +1,17 @@
 package org.contrastive4j.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import org.contrastive4j.data.DataException;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.train.TrainConfig;
+import org.jspecify.annotations.Nullable;
 
 /** Opens data sets and shows the share of pictures that are decoded, which takes long for thousands of pictures. */
 final class DataProgress implements PairDataset.OpenProgress {
     private static final long REDRAW_NANOS = 100_000_000;
+    private static final String MOVED = "; if the data were moved, name their new path with --data";
     private static final long LINE_NANOS = 10_000_000_000L; // between plain lines, if the output is not a terminal
 
     private final StatusLine line;
@@ -22,6 +27,31 @@ final class DataProgress implements PairDataset.OpenProgress {
         PairDataset data = PairDataset.open(path, strict, new DataProgress(line));
         line.clear();
         return data;
+    }
+
+    /**
+     * Opens the data of a run.
+     *
+     * @throws DataException with a hint at --data when they are no longer there
+     */
+    static PairDataset ofRun(StatusLine line, TrainConfig config) {
+        Path path = Path.of(config.data());
+        try {
+            return open(line, path, config.strict());
+        } catch (DataException missing) {
+            throw Files.exists(path) ? missing : new DataException(missing.getMessage() + MOVED, missing);
+        }
+    }
+
+    /**
+     * Opens pairs for the model of a run.
+     *
+     * @param data pairs that a user named; null for the pairs of the run
+     */
+    static PairDataset of(TrainConfig config, @Nullable Path data) {
+        try (StatusLine line = StatusLine.open()) {
+            return data == null ? ofRun(line, config) : open(line, data, config.strict());
+        }
     }
 
     @Override

@@ -133,7 +133,7 @@ enum Element {
         };
     }
 
-    /** Returns the value as a kernel argument, see {@link org.contrastive4j.device.Kernel#launch}. */
+    /** Returns the value as a kernel argument, see {@link org.contrastive4j.device.PtxModule.Kernel#launch}. */
     Object argument(long bits) {
         return switch (this) {
             case F32 -> Float.intBitsToFloat((int) bits);

@@ -8,9 +8,10 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.TrainedModel;
@@ -26,8 +27,10 @@ import picocli.CommandLine.Option;
         showDefaultValues = true,
         description =
                 "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
-                        + "each pair, and the picture and caption of each row to keys.tsv; or all of them to "
-                        + "embeddings.parquet. eval --embeddings reads both.")
+                        + "each pair. keys.tsv has a line for each row: id of the pair in the data set, picture, "
+                        + "caption, and whether the picture is readable; an unreadable picture is embedded as a grey "
+                        + "one. --format parquet writes all of them to embeddings.parquet. eval --embeddings reads "
+                        + "both.")
 final class EmbedCommand implements Callable<Integer> {
     private static final int CHUNK = 1024; // pairs whose representations are in memory at a time
 
@@ -62,13 +65,17 @@ final class EmbedCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
+        OutputFiles.requireWritableFolder(
+                "--out",
+                out,
+                format == Format.NPY
+                        ? List.of(EmbeddingFiles.PICTURES, EmbeddingFiles.CAPTIONS, EmbeddingFiles.KEYS)
+                        : List.of(EmbeddingFiles.PARQUET));
         try {
-            Files.createDirectories(out);
             embed(pretrained);
             return 0;
         } catch (IOException e) {
-            throw new IllegalArgumentException(
-                    "--out " + out + " cannot be written: " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+            throw new IllegalArgumentException("--out " + out + " cannot be written: " + FileErrors.reason(e), e);
         }
     }
 
@@ -76,7 +83,7 @@ final class EmbedCommand implements Callable<Integer> {
         try (Ops ops = backend.open()) {
             if (!pretrained) {
                 try (TrainedModel model = TrainedModel.load(ops, run)) {
-                    PairDataset pairs = model.data(data);
+                    PairDataset pairs = DataProgress.of(model.config(), data);
                     write(pairs, model.embedder(pairs));
                 }
                 return;

@@ -14,7 +14,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.Retrieval;
@@ -146,7 +146,7 @@ final class EvalCommand implements Callable<Integer> {
     private int ofRun() {
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            PairDataset pairs = model.data(data);
+            PairDataset pairs = DataProgress.of(model.config(), data);
             Embedder embedder = model.embedder(pairs);
             if (data != null) {
                 recall(ops, embedder, Map.of("all", ids(pairs)));

@@ -3,7 +3,7 @@ package org.contrastive4j.cli;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
-import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.LoraAdapter;
 import org.contrastive4j.pretrained.PretrainedModel;

@@ -3,15 +3,15 @@ package org.contrastive4j.cli;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
-import org.contrastive4j.autograd.AutogradException;
+import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.memory.MissingNativeLibraryException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.pretrained.PretrainedException;
-import org.contrastive4j.train.CheckpointException;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine;
@@ -51,6 +51,11 @@ public final class Main {
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
         CommandLine commandLine = commandLine();
+        for (String argument : arguments) {
+            if (argument.indexOf('\uFFFD') >= 0) {
+                return undecodable(commandLine, argument);
+            }
+        }
         return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
     }
 
@@ -68,7 +73,7 @@ public final class Main {
         });
         commandLine.setParameterExceptionHandler((wrong, given) -> {
             CommandLine command = wrong.getCommandLine();
-            command.getErr().println(command.getColorScheme().errorText("error: " + wrong.getMessage()));
+            command.getErr().println(command.getColorScheme().errorText("error: " + Suggestions.message(wrong)));
             command.getErr().println("see " + command.getCommandSpec().qualifiedName() + " --help");
             return REFUSED;
         });
@@ -87,6 +92,23 @@ public final class Main {
                         .getCommandSpec());
         declareVersion(commandLine);
         return commandLine;
+    }
+
+    /** Reports an argument that has letters beyond the encoding of the locale, which Java replaces by U+FFFD. */
+    private static int undecodable(CommandLine commandLine, String argument) {
+        String locale = Stream.of("LC_ALL", "LC_CTYPE", "LANG")
+                .filter(name ->
+                        !Objects.requireNonNullElse(System.getenv(name), "").isEmpty())
+                .findFirst()
+                .map(name -> name + "=" + System.getenv(name))
+                .orElse("no LC_ALL, LC_CTYPE or LANG");
+        commandLine
+                .getErr()
+                .println(commandLine
+                        .getColorScheme()
+                        .errorText("error: the argument \"" + argument + "\" has letters that the locale (" + locale
+                                + ") cannot express; set LC_ALL=C.UTF-8, or another locale in UTF-8"));
+        return REFUSED;
     }
 
     /** Lets --version of a command and its subcommands print the name and version of the program. */

@@ -1,6 +1,7 @@
 package org.contrastive4j.cli;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
@@ -27,6 +28,7 @@ final class MergeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        OutputFiles.requireWritableFolder("--out", out, List.of());
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops)) {
             model.save(out);

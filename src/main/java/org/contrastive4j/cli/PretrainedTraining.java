@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import org.contrastive4j.data.Augmentation;
-import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.pretrained.FineTunedModel;

@@ -10,7 +10,7 @@ import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;

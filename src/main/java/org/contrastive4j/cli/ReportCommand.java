@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
-import org.contrastive4j.train.RunReport;
+import org.contrastive4j.train.TrainingRun;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -27,8 +27,11 @@ final class ReportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (out != null) {
+            OutputFiles.requireWritable("--out", out);
+        }
         Path target = out != null ? out : runs.size() == 1 ? runs.get(0).resolve("report.html") : Path.of("runs.html");
-        String page = RunReport.of(runs); // first: the default target is in a run folder, which must exist
+        String page = TrainingRun.report(runs); // first: the default target is in a run folder, which must exist
         OutputFiles.requireWritable("--out", target);
         OutputFiles.write(target, page.getBytes(StandardCharsets.UTF_8));
         System.out.println("report: " + target);

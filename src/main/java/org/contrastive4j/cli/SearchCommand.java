@@ -9,8 +9,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
-import org.contrastive4j.train.ContactSheet;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.Search;
 import org.contrastive4j.train.TrainConfig;
@@ -70,11 +69,14 @@ final class SearchCommand implements Callable<Integer> {
         }
         Path target = sheet != null ? sheet : run.resolve("search.png");
         String format = format(target);
+        if (sheet != null) {
+            OutputFiles.requireWritable("--sheet", sheet);
+        }
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            OutputFiles.requireWritable("--sheet", target);
+            OutputFiles.requireWritable("--sheet", target); // the run folder exists, since the model was found in it
             requireKnown(model.tokenizer(), words);
-            PairDataset pairs = open(model.config());
+            PairDataset pairs = DataProgress.of(model.config(), data);
             List<Integer> samples = samples(pairs, model.config());
             search(ops, pairs, model.embedder(pairs), samples, target, format);
             return 0;
@@ -89,10 +91,10 @@ final class SearchCommand implements Callable<Integer> {
         }
         Path target = sheet != null ? sheet : Path.of("search.png");
         String format = format(target);
+        OutputFiles.requireWritable("--sheet", target);
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops);
                 TextTokenizer tokenizer = model.tokenizer()) {
-            OutputFiles.requireWritable("--sheet", target);
             PairDataset pairs = PairDataset.open(data, false);
             List<Integer> samples = pairs.pairs().stream()
                     .filter(pair ->
@@ -114,8 +116,7 @@ final class SearchCommand implements Callable<Integer> {
                 Pair pair = pairs.pair(match.sample());
                 System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), pair.caption(), pair.picture());
             }
-            ContactSheet.Row row = search.row(text, -1, top, ContactSheet.PICTURE);
-            OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
+            OutputFiles.write(target, search.sheet(text, top, format));
             System.out.println("contact sheet: " + target);
         }
     }
@@ -145,12 +146,6 @@ final class SearchCommand implements Callable<Integer> {
         }
         if (!unknown.isEmpty()) {
             System.out.println("not in the captions that the model was trained on: " + String.join(", ", unknown));
-        }
-    }
-
-    private PairDataset open(TrainConfig config) {
-        try (StatusLine line = StatusLine.open()) {
-            return DataProgress.open(line, data == null ? Path.of(config.data()) : data, config.strict());
         }
     }
 

@@ -29,8 +29,12 @@ final class SharedOptions {
     @Nullable
     Double lossScale;
 
-    @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
-    Path data = Path.of(DEFAULT.data());
+    @Option(
+            names = "--data",
+            description = "folder with captions.tsv or captions.csv, or WebDataset shards: a folder, a .tar file or a "
+                    + "pattern such as \"shards/{00000..00041}.tar\"; the default is looked for in the working folder "
+                    + "and in the project of the launcher")
+    Path data = DefaultData.RELATIVE;
 
     @Option(names = "--strict", description = "refuse bad pairs instead of leaving them out")
     boolean strict;
@@ -115,7 +119,7 @@ final class SharedOptions {
     TrainConfig config(long seed, int batch, LossConfig loss) {
         AdamW.Config adam = DEFAULT.optimizer();
         return DEFAULT.toBuilder()
-                .data(data.toAbsolutePath().normalize().toString())
+                .data(DefaultData.located(data).toAbsolutePath().normalize().toString())
                 .strict(strict)
                 .heldOutGroup(heldOut())
                 .unseenShare(unseenShare)
@@ -144,7 +148,7 @@ final class SharedOptions {
     }
 
     private boolean isDefaultData() {
-        return data.equals(Path.of(DEFAULT.data()));
+        return data.equals(DefaultData.RELATIVE);
     }
 
     /** Returns the samples encoded at a time; the default is at most the batch. */

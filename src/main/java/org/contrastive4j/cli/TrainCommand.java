@@ -5,13 +5,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.FineTunedModel;
-import org.contrastive4j.train.CheckpointException;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
@@ -37,7 +35,6 @@ import picocli.CommandLine.Spec;
                 + "first 256 MiB; after that, both ends of 65,536 files).")
 final class TrainCommand implements Callable<Integer> {
     private static final int STOPPED = 130; // 128 + SIGINT, as shells report an interrupt
-    private static final int SECONDS_TO_SAVE = 60;
 
     @Spec
     private CommandSpec spec;
@@ -62,27 +59,23 @@ final class TrainCommand implements Callable<Integer> {
             description = "steps between measurements of recall on the test splits; 0 measures at the end only")
     private int recallEvery = 100;
 
-    private volatile boolean stopRequested;
-    private volatile boolean training;
-    private final CountDownLatch ended = new CountDownLatch(1);
+    @SuppressWarnings("NullAway.Init") // set by call
+    private Interruption interruption;
 
     @Override
     public Integer call() {
         TrainingRun.Schedule schedule = new TrainingRun.Schedule(saveEvery, recallEvery);
         ParseResult given = spec.commandLine().getParseResult();
-        Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
-        Runtime.getRuntime().addShutdownHook(hook);
-        try {
+        try (Interruption handled = Interruption.handle(out)) {
+            interruption = handled;
             return train(schedule, given);
-        } finally {
-            ended.countDown();
-            removeHook(hook);
         }
     }
 
     private int train(TrainingRun.Schedule schedule, ParseResult given) {
         try (RunFolder folder = RunFolder.open(out);
                 StatusLine line = StatusLine.open()) {
+            interruption.replaces(line);
             Optional<Path> latest = folder.checkpoints().latest();
             if (resume && latest.isEmpty()) {
                 throw new CheckpointException("nothing to resume in " + out + ": it has no checkpoint");
@@ -97,7 +90,8 @@ final class TrainCommand implements Callable<Integer> {
             TrainConfig config =
                     latest.isEmpty() ? options.config() : ResumeOptions.config(given, Trainer.config(latest.get()));
             try (Ops ops = options.shared.backend.open(config.precision())) {
-                PairDataset data = DataProgress.open(line, Path.of(config.data()), config.strict());
+                PairDataset data = DataProgress.ofRun(line, config);
+                line.show("preparing: splits, tokenizer and digest of the data");
                 if (!fineTunes) {
                     Trainer trainer = latest.isEmpty()
                             ? Trainer.start(ops, config, data)
@@ -125,12 +119,13 @@ final class TrainCommand implements Callable<Integer> {
             TrainingRun.Schedule schedule,
             StatusLine line) {
         try (trainer) {
+            line.clear();
             describe(trainer, ops, latest);
             if (model != null) {
                 System.out.printf(Locale.ROOT, "%,d trained parameters%n", trained(trainer));
             }
             TrainingRun run = TrainingRun.begin(folder, ops, trainer, schedule, Backend.libraries());
-            training = true;
+            interruption.trains();
             boolean finished = train(run, trainer, line);
             line.clear();
             if (model != null) {
@@ -141,6 +136,7 @@ final class TrainCommand implements Callable<Integer> {
                         Locale.ROOT, "saved at step %d; continue with: train --resume --out %s%n", trainer.step(), out);
                 return STOPPED;
             }
+            interruption.measures();
             line.show("measuring recall");
             finish(run, trainer, ops, line);
             return 0;
@@ -164,7 +160,7 @@ final class TrainCommand implements Callable<Integer> {
 
                 @Override
                 public boolean stopRequested() {
-                    return stopRequested;
+                    return interruption.isRequested();
                 }
             });
         }
@@ -217,29 +213,5 @@ final class TrainCommand implements Callable<Integer> {
                 seconds,
                 ops.memory().peakBytes() / 1048576.0);
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));
-    }
-
-    /** Handles Ctrl-C: waits until the current step is saved. Before the first step there is nothing to save. */
-    private void stopAndWait() {
-        stopRequested = true;
-        if (!training) {
-            return;
-        }
-        try {
-            if (!ended.await(SECONDS_TO_SAVE, TimeUnit.SECONDS)) {
-                System.err.println("the step did not end within " + SECONDS_TO_SAVE
-                        + " s: nothing was saved after the last checkpoint");
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
-    private static void removeHook(Thread hook) {
-        try {
-            Runtime.getRuntime().removeShutdownHook(hook);
-        } catch (IllegalStateException shuttingDown) {
-            // the hook is running already; it ends because the latch is open
-        }
     }
 }

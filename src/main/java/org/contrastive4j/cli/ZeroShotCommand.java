@@ -16,7 +16,7 @@ import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.tensor.Tensor;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;

@@ -21,6 +21,7 @@ import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
+import org.contrastive4j.data.PairDataset.LeftOut;
 import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 

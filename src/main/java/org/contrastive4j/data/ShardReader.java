@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import org.contrastive4j.data.PairDataset.LeftOut;
 import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 

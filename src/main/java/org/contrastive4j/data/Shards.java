@@ -15,6 +15,7 @@ import java.util.PrimitiveIterator;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.data.PairDataset.LeftOut;
 import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 

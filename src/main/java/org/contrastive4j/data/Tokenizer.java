@@ -11,6 +11,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.DoubleConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 
 /**
  * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones are split into known

@@ -1,7 +1,7 @@
 package org.contrastive4j.device;
 
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 
 /** Device memory; kernels take its address, Java uploads and downloads. */
 public abstract class DeviceStorage extends Storage {

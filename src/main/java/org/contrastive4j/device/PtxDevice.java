@@ -1,6 +1,7 @@
 package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.memory.Memory;
 
 /**

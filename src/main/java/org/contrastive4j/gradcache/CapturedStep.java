@@ -7,7 +7,7 @@ import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;

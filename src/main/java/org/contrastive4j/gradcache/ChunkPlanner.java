@@ -7,7 +7,7 @@ import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**

@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -11,7 +11,7 @@ import org.contrastive4j.loss.SoftTargetContrast;
 import org.contrastive4j.loss.SoftTargets;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

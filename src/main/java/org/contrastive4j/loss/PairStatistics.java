@@ -6,7 +6,7 @@ import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.List;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;

@@ -3,7 +3,7 @@ package org.contrastive4j.loss;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Pairs;

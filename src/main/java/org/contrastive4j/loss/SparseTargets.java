@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**

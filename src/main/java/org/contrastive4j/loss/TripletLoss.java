@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Reduced;

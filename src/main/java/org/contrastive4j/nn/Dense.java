@@ -6,6 +6,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;

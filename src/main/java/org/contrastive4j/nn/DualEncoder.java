@@ -6,7 +6,10 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** A picture encoder and a text encoder that embed into one space. The loss that compares their outputs is separate. */
 public final class DualEncoder implements Module {
@@ -189,5 +192,72 @@ public final class DualEncoder implements Module {
         List<Parameter> all = new ArrayList<>(image.parameters());
         all.addAll(text.parameters());
         return all;
+    }
+
+    /**
+     * Settings of low-rank adapters: y = W x + scale B A x with A [rank, in] random and B [out, rank] zero at first.
+     *
+     * <p>Source: Hu et al., LoRA: low-rank adaptation of large language models, ICLR 2022.
+     *
+     * @param rank of A and B
+     * @param alpha numerator of the scale
+     * @param dropout probability on the input of A, in [0, 1)
+     * @param rankStabilized whether the scale is alpha / sqrt(rank) instead of alpha / rank
+     */
+    public record LowRankConfig(int rank, double alpha, double dropout, boolean rankStabilized) {
+        /**
+         * Checks the settings.
+         *
+         * @param rank of A and B
+         * @param alpha numerator of the scale
+         * @param dropout probability
+         * @param rankStabilized whether the scale is alpha / sqrt(rank)
+         */
+        public LowRankConfig {
+            if (rank < 1) {
+                throw new IllegalArgumentException("LoRA rank is " + rank + ", expected 1 or more");
+            }
+            if (!(alpha > 0 && Double.isFinite(alpha))) {
+                throw new IllegalArgumentException("LoRA alpha is " + alpha + ", expected a positive number");
+            }
+            if (!(dropout >= 0 && dropout < 1)) {
+                throw new IllegalArgumentException("LoRA dropout is " + dropout + ", expected 0 <= p < 1");
+            }
+        }
+
+        /**
+         * Returns the factor of B A x.
+         *
+         * @return the factor
+         */
+        public double scale() {
+            return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
+        }
+    }
+
+    /**
+     * The identity of the random numbers of a forward pass, for dropout. Evaluation passes null and drops nothing.
+     *
+     * @param seed of the run
+     * @param step of the optimiser
+     * @param sampleIds [samples] I32, one for each row of the chunk
+     * @param clock [1] I32 holding the step, or null; see {@link RandomKey}
+     */
+    public record Randomness(
+            long seed, int step, Tensor sampleIds, @Nullable Tensor clock) {
+        /**
+         * Creates an identity whose step is passed by value.
+         *
+         * @param seed of the run
+         * @param step of the optimiser
+         * @param sampleIds [samples] I32, one for each row of the chunk
+         */
+        public Randomness(long seed, int step, Tensor sampleIds) {
+            this(seed, step, sampleIds, null);
+        }
+
+        RandomKey key(int layer) {
+            return new RandomKey(seed, step, layer, clock);
+        }
     }
 }

@@ -3,6 +3,8 @@ package org.contrastive4j.nn;
 import java.util.List;
 import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
+import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.jspecify.annotations.Nullable;
 
 /** The matrices A and B that adapt a range of the output columns of one {@link Dense}. */

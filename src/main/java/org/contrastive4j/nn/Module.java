@@ -4,7 +4,7 @@ import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 
 /** A part of a model that owns parameters. */
-public interface Module extends AutoCloseable {
+interface Module extends AutoCloseable {
     /** Returns all parameters in a fixed order. */
     List<Parameter> parameters();
 

@@ -6,6 +6,9 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.nn.DualEncoder.Randomness;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -5,6 +5,7 @@ import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -56,4 +56,28 @@ public record TransformerConfig(
     public TransformerConfig(int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
         this(width, layers, heads, mlpWidth, gelu, dropout, EPSILON);
     }
+
+    /** The ways to reduce the tokens of a sequence to one vector. */
+    public enum Pooling {
+        /** The mean of the valid tokens. */
+        MEAN,
+        /** The first token: the class token of a picture, the first token of a text. */
+        CLASS,
+        /** The last valid token: end of text under a causal mask. */
+        LAST,
+        /** All patches of a picture concatenated, which keeps their positions. */
+        FLATTEN,
+        /** One attention block of a picture whose only query is learnt, followed by a residual perceptron. */
+        ATTENTION
+    }
+
+    /** How a pooled token becomes a representation. */
+    public enum Projection {
+        /** The pooled token is the representation. */
+        NONE,
+        /** A matrix product. */
+        PLAIN,
+        /** A matrix product and a bias. */
+        BIASED
+    }
 }

@@ -7,8 +7,11 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.nn.DualEncoder.Randomness;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.jspecify.annotations.Nullable;
 

@@ -1,7 +1,8 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -72,8 +73,8 @@ public abstract class PairwiseOps {
      *
      * <p>Memory: a workspace of {@link #workspaceBytes}, no more.
      *
-     * <p>Cost: 2 n m d flops and 2 n m exponentials for the value, 8 n m d flops with gradients. Bytes: x and y are read
-     * once for each tile of rows and columns, dx and dy written once; nothing of size n m.
+     * <p>Cost: 2 n m d flops and 2 n m exponentials for the value, 8 n m d flops with gradients. Bytes: x and y are
+     * read once for each tile of rows and columns, dx and dy written once; nothing of size n m.
      *
      * <p>Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative accuracy; finite for any scale
      * at which S is finite.

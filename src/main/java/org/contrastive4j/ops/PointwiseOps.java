@@ -1,7 +1,9 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Elementwise operations; an output may be the same tensor as an input. All tensors of an operation have one type,
@@ -327,5 +329,28 @@ public abstract class PointwiseOps {
 
     private void checkFloat(String op, String argument, Tensor given) {
         Checks.type(op, argument, given, dtype, parameterDtype);
+    }
+
+    /**
+     * Identifies a stream of random numbers. The same key, sample and element give the same number on every backend,
+     * independent of the chunk that a sample is encoded in.
+     *
+     * @param seed of the run
+     * @param step of the optimiser
+     * @param layer number of the random layer, unique within a model
+     * @param clock [1] I32 holding the step, or null. A captured operation reads the tensor and ignores {@code step}
+     */
+    public record RandomKey(
+            long seed, int step, int layer, @Nullable Tensor clock) {
+        /**
+         * Creates a key whose step is passed by value.
+         *
+         * @param seed of the run
+         * @param step of the optimiser
+         * @param layer number of the random layer, unique within a model
+         */
+        public RandomKey(long seed, int step, int layer) {
+            this(seed, step, layer, null);
+        }
     }
 }

@@ -2,6 +2,7 @@ package org.contrastive4j.ops;
 
 import java.util.List;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -17,8 +17,9 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
-import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.contrastive4j.internal.safetensors.SafetensorsFile;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.jspecify.annotations.Nullable;
 
 /** The files of a checkpoint folder: weights, in one file or in shards with an index, and the configuration. */

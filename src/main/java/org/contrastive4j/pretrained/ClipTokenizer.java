@@ -17,6 +17,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 import org.contrastive4j.internal.files.FileErrors;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 
 /**
  * The byte-pair encoding of CLIP: cleaned, lower-case text in pieces of letters, single digits and other signs, each

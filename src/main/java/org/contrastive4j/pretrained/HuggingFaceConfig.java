@@ -2,8 +2,8 @@ package org.contrastive4j.pretrained;
 
 import java.util.Map;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
-import org.contrastive4j.nn.Projection;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;

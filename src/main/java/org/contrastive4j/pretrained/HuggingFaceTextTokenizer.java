@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import org.contrastive4j.internal.files.FileErrors;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 
 /** A {@code tokenizer.json} run by the Hugging Face tokenizers that DJL packs; needs that optional dependency. */
 final class HuggingFaceTextTokenizer implements TextTokenizer {

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.contrastive4j.internal.files.FileErrors;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 
 /** JSON files of a checkpoint, with errors that name file and field. */
 final class Json {

@@ -17,10 +17,11 @@ import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
-import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
-import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.internal.safetensors.SafetensorsFile;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

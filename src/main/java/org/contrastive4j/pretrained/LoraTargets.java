@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 
 /** Which layers low-rank adapters are added to, by the module names of Hugging Face transformers. */
 final class LoraTargets {

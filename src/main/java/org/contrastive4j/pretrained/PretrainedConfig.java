@@ -2,6 +2,7 @@ package org.contrastive4j.pretrained;
 
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.VisionTransformer;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 
 /**
  * What the configuration file of a checkpoint says.

@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchMaker;
-import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
@@ -413,5 +413,53 @@ public final class PretrainedModel implements AutoCloseable {
         encoder.close();
         logitScale.close();
         logitBias.close();
+    }
+
+    /** Turns a caption into token ids as a model's text tower expects them. */
+    public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
+        /**
+         * Returns the ids of a caption with its start and end tokens, without padding.
+         *
+         * @param text any caption
+         * @param contextLength largest number of ids; longer captions are cut and keep their end token
+         * @return the ids
+         */
+        @Override
+        int[] encode(String text, int contextLength);
+
+        /**
+         * Returns the number of ids that the tokenizer knows.
+         *
+         * @return at least 1
+         */
+        int size();
+
+        /** Frees native memory where there is some. */
+        @Override
+        default void close() {}
+    }
+
+    /**
+     * A checkpoint folder, adapter or tokenizer cannot be used; the message says what was found and what was expected.
+     */
+    public static final class PretrainedException extends RuntimeException {
+        /**
+         * Creates an exception.
+         *
+         * @param message what was found, what was expected, and what to do
+         */
+        PretrainedException(String message) {
+            super(message);
+        }
+
+        /**
+         * Creates an exception with a cause.
+         *
+         * @param message what was found, what was expected, and what to do
+         * @param cause of the failure
+         */
+        PretrainedException(String message, Throwable cause) {
+            super(message, cause);
+        }
     }
 }

@@ -2,6 +2,8 @@ package org.contrastive4j.pretrained;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 
 /** Opens the tokenizer that belongs to a model. */
 final class Tokenizers {

@@ -11,6 +11,7 @@ import java.util.Objects;
 import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

@@ -103,4 +103,16 @@ public final class Shape {
     public String toString() {
         return Arrays.toString(dims);
     }
+
+    /** Signals that the arguments of an operation do not fit together; nothing was computed. */
+    public static final class ShapeException extends IllegalArgumentException {
+        /**
+         * Creates the exception.
+         *
+         * @param message names the operation, the argument, what was given and what was expected
+         */
+        public ShapeException(String message) {
+            super(message);
+        }
+    }
 }

@@ -19,9 +19,9 @@ import org.slf4j.LoggerFactory;
 /**
  * Draws queries and their retrieved pictures, each with its score and caption, in a grid of at most eight columns.
  */
-public final class ContactSheet {
+final class ContactSheet {
     /** Side of a picture on a sheet, in pixels. */
-    public static final int PICTURE = 128;
+    static final int PICTURE = 128;
 
     private static final int COLUMNS = 8;
     private static final int MARGIN = 12;
@@ -43,7 +43,7 @@ public final class ContactSheet {
      * @param score cosine similarity with the query
      * @param right whether the picture has a green frame
      */
-    public record Cell(byte[] rgb, int size, String caption, double score, boolean right) {}
+    record Cell(byte[] rgb, int size, String caption, double score, boolean right) {}
 
     /**
      * One query and its retrieved pictures.
@@ -51,7 +51,7 @@ public final class ContactSheet {
      * @param title text of the query
      * @param cells retrieved pictures, best first
      */
-    public record Row(String title, List<Cell> cells) {}
+    record Row(String title, List<Cell> cells) {}
 
     private static final Logger LOG = LoggerFactory.getLogger(ContactSheet.class);
     private static final boolean FONTS = fontsInstalled();
@@ -76,7 +76,7 @@ public final class ContactSheet {
      * @param rows of the sheet
      * @return the bytes of the file
      */
-    public static byte[] png(List<Row> rows) {
+    static byte[] png(List<Row> rows) {
         return encoded(rows, "png");
     }
 
@@ -87,7 +87,7 @@ public final class ContactSheet {
      * @param format png or jpg
      * @return the bytes of the file
      */
-    public static byte[] encoded(List<Row> rows, String format) {
+    static byte[] encoded(List<Row> rows, String format) {
         int columns = Math.min(
                 COLUMNS, rows.stream().mapToInt(row -> row.cells().size()).max().orElse(1));
         int width = MARGIN + Math.max(1, columns) * CELL_WIDTH;

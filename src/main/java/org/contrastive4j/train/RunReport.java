@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * An HTML page about one run or a comparison of several runs: recall, curves, configuration and examples. The page is
  * self-contained; uPlot draws the curves in the browser.
  */
-public final class RunReport {
+final class RunReport {
     static final String FILE = "report.html";
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String PLOT = "META-INF/resources/webjars/uplot/1.6.30/dist/";
@@ -51,7 +51,7 @@ public final class RunReport {
      * @return HTML
      * @throws RunFolder.RunFolderException when a folder holds no run
      */
-    public static String of(List<Path> folders) {
+    static String of(List<Path> folders) {
         return html(folders.stream().map(RunRecord::read).toList());
     }
 

@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.LeftOut;
+import org.contrastive4j.data.PairDataset.LeftOut;
 
 /** The results of a finished run: the content of summary.json and examples of retrieval. */
 final class RunSummary {

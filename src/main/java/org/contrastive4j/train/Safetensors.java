@@ -27,6 +27,7 @@ import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -68,6 +68,18 @@ public final class Search implements AutoCloseable {
     }
 
     /**
+     * Draws the most similar pictures, each with its score and caption, in a grid of at most eight columns.
+     *
+     * @param text to search for
+     * @param k number of matches
+     * @param format png or jpg
+     * @return the bytes of a picture file
+     */
+    public byte[] sheet(String text, int k, String format) {
+        return ContactSheet.encoded(List.of(row(text, -1, k, ContactSheet.PICTURE)), format);
+    }
+
+    /**
      * Returns the most similar pictures as a row of a contact sheet.
      *
      * @param text to search for
@@ -76,7 +88,7 @@ public final class Search implements AutoCloseable {
      * @param size side of a picture in pixels
      * @return the row
      */
-    public ContactSheet.Row row(String text, int like, int k, int size) {
+    ContactSheet.Row row(String text, int like, int k, int size) {
         return new ContactSheet.Row(
                 text,
                 find(text, k).stream()

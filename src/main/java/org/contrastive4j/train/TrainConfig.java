@@ -6,7 +6,7 @@ import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;

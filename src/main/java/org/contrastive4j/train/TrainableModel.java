@@ -3,7 +3,7 @@ package org.contrastive4j.train;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.nn.DualEncoder;

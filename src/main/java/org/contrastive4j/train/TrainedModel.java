@@ -6,6 +6,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /** The model of the newest checkpoint of a run: weights, configuration and tokenizer. */

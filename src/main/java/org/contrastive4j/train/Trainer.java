@@ -25,6 +25,7 @@ import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -16,6 +16,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
 /** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */

@@ -7,8 +7,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
-import org.contrastive4j.data.LeftOut;
+import org.contrastive4j.data.PairDataset.LeftOut;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -96,6 +97,18 @@ public final class TrainingRun {
         this.schedule = schedule;
         this.secondsBefore = folder.secondsSpent();
         this.events = EventFile.begin(folder, folder.metrics(), Instant.now().getEpochSecond());
+    }
+
+    /**
+     * Returns a self-contained HTML page about one run, or a comparison of several runs: recall, curves, configuration
+     * and examples.
+     *
+     * @param folders run folders, one or more, of finished or unfinished runs
+     * @return HTML
+     * @throws RunFolder.RunFolderException when a folder holds no run
+     */
+    public static String report(List<Path> folders) {
+        return RunReport.of(folders);
     }
 
     /**

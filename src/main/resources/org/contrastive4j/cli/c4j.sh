@@ -9,8 +9,13 @@ while [ -h "$script" ]; do
         *) script=$(dirname "$script")/$link ;;
     esac
 done
-lib=$(cd "$(dirname "$script")" && pwd)/lib
+target=$(cd "$(dirname "$script")" && pwd)
+lib=$target/lib
 java=java
 [ -n "$JAVA_HOME" ] && java=$JAVA_HOME/bin/java
+# In the C locale, Java replaces every letter beyond ASCII in arguments and output.
+case ${LC_ALL:-${LC_CTYPE:-$LANG}} in
+    ''|C|POSIX) export LC_ALL=C.UTF-8 ;;
+esac
 # An archive of another JVM is left out in silence. C4J_OPTS is split into words on purpose.
-exec "$java" -Xshare:auto -XX:SharedArchiveFile="$lib/c4j.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off $C4J_OPTS -jar "$lib/@JAR@" "$@"
+exec "$java" -Xshare:auto -XX:SharedArchiveFile="$lib/c4j.jsa" -Xlog:cds=off -Xlog:cds+dynamic=off -Dcontrastive4j.project="$target/.." $C4J_OPTS -jar "$lib/@JAR@" "$@"

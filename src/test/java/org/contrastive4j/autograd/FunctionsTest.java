@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;

@@ -298,7 +298,7 @@ class CommandsTest {
             {"--learning-rate", "NaN", "learning rate is NaN, expected a finite number above 0"},
             {"--image-size", "33", "--image-size 33 is not a multiple of --patch 8"},
             {"--steps", "many", "Invalid value for option '--steps': 'many' is not an int"},
-            {"--stepps", "3", "Unknown options: '--stepps'"},
+            {"--stepps", "3", "unknown option --stepps; did you mean"},
             {"--resume", "nothing to resume"}
         }) {
             String[] options = Arrays.copyOf(bad, bad.length - 1);

@@ -9,11 +9,14 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.jar.Attributes;
 import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -68,10 +71,39 @@ class LauncherFilesTest {
 
     private record Run(int code, String output) {}
 
-    private Run run(Path script, String argument) throws IOException, InterruptedException {
-        ProcessBuilder builder = new ProcessBuilder(script.toString(), argument)
+    /** Without --data, train looks into the working folder and into the project that holds the launcher. */
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void script_fromAnotherFolder_findsTheDefaultDataOfItsProject() throws IOException, InterruptedException {
+        jar();
+        Path script = folder.resolve(LauncherFiles.NAME);
+        Run without = run(script, "train", "--device", "cpu");
+        assertEquals(Main.REFUSED, without.code, without.output);
+        String place = "not in the project " + temporary;
+        assertTrue(without.output.contains(place) && without.output.contains("--data"), without.output);
+        Path data = Files.createDirectories(temporary.resolve("test-data/emoji"));
+        Run with = run(script, "train", "--device", "cpu");
+        assertTrue(with.output.contains(data + " holds no pairs"), with.output);
+    }
+
+    /** JDK 17 decodes arguments by the locale, and C has only ASCII. */
+    @Test
+    @DisabledOnOs(OS.WINDOWS)
+    void script_inTheCLocale_keepsLettersBeyondAscii() throws IOException, InterruptedException {
+        Assumptions.assumeTrue(
+                "UTF-8".equals(System.getProperty("sun.jnu.encoding")), "this JVM cannot pass the letter");
+        jar();
+        Run refused = run(folder.resolve(LauncherFiles.NAME), "\u00c4rger");
+        assertTrue(refused.output.contains("unknown command \u00c4rger"), refused.output);
+    }
+
+    private Run run(Path script, String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(script.toString()));
+        command.addAll(List.of(arguments));
+        ProcessBuilder builder = new ProcessBuilder(command)
                 .directory(folder.resolve("lib").toFile())
                 .redirectErrorStream(true);
+        builder.environment().put("LC_ALL", "C");
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
         Process process = builder.start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);

@@ -77,6 +77,7 @@ class TerminalInterruptTest {
             process.destroyForcibly();
         }
         String text = Files.readString(log);
+        assertTrue(text.contains("interrupted: saving after this step"), text);
         assertTrue(text.contains("continue with: train --resume --out"), text);
         assertEquals(130, process.exitValue(), text);
         try (Stream<Path> checkpoints = Files.list(out.resolve("checkpoints"))) {

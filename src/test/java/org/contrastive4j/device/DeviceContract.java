@@ -12,6 +12,8 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.AfterEach;

@@ -12,7 +12,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;

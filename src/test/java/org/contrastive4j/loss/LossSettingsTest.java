@@ -10,7 +10,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;

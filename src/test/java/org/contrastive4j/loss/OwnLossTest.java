@@ -9,7 +9,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Reduction;

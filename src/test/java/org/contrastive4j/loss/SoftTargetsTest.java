@@ -15,7 +15,7 @@ import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;

@@ -13,6 +13,7 @@ import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference.Attention;
 import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;

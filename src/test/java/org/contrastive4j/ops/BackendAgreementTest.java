@@ -8,6 +8,7 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;

@@ -10,6 +10,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -18,6 +18,7 @@ import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -1,7 +1,7 @@
 package org.contrastive4j.support;
 
 import org.contrastive4j.memory.Memory;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;

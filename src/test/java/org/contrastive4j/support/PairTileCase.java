@@ -12,7 +12,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;

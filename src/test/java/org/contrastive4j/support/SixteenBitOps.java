@@ -11,7 +11,7 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;

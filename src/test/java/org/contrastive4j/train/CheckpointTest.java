@@ -21,6 +21,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;

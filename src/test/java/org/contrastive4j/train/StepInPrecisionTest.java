@@ -22,7 +22,7 @@ import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;

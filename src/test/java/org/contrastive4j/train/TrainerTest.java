@@ -33,6 +33,7 @@ import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -25,6 +25,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;

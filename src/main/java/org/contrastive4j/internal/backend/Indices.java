@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.backend;
 
 import java.util.Arrays;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

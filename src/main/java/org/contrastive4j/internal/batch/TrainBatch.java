@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.contrastive4j.data.Batch;
-import org.contrastive4j.nn.Randomness;
+import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.config;
 
+import org.jspecify.annotations.Nullable;
+
 /** Reads the system properties of this library, {@code -Dcontrastive4j.*}. No other class reads system properties. */
 public final class SystemProperties {
     /** Preferred kernels: {@code auto}, {@code portable} or {@code hopper}. */
@@ -10,7 +12,14 @@ public final class SystemProperties {
     private static final String SIMULATOR_SEED = "contrastive4j.sim.seed";
     private static final String SIMULATOR_LIMIT = "contrastive4j.sim.limit";
 
+    private static final String PROJECT = "contrastive4j.project";
+
     private SystemProperties() {}
+
+    /** Returns the folder of the project that the launcher belongs to, null without the launcher. */
+    public static @Nullable String project() {
+        return System.getProperty(PROJECT);
+    }
 
     /** Returns the preferred kernels as the user wrote them, {@code auto} by default. */
     public static String kernels() {

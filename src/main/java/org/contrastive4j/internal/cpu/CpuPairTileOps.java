@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;

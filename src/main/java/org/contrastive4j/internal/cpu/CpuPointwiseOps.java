@@ -4,7 +4,7 @@ import java.util.Arrays;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

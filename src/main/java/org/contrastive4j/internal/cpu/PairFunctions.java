@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 
 /** {@link PairFunction} for arrays, in loops that the JIT compiler vectorises. */
 final class PairFunctions {

@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 
 /** Reads what NVIDIA's assembler writes, offline or inside the driver. */
 final class AssemblerLog {

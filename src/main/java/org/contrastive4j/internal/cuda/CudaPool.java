@@ -16,7 +16,7 @@ import jcuda.driver.CUresult;
 import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -13,7 +13,7 @@ import jcuda.nvptxcompiler.JNvPTXCompiler;
 import jcuda.nvptxcompiler.nvPTXCompileResult;
 import jcuda.nvptxcompiler.nvPTXCompilerHandle;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Signatures;
 

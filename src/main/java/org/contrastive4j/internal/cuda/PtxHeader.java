@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cuda;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.parse.Signatures;
 
 /**

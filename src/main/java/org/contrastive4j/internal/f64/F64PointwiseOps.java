@@ -7,7 +7,7 @@ import java.util.function.DoubleUnaryOperator;
 import org.contrastive4j.internal.numeric.Erf;
 import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

@@ -7,7 +7,7 @@ import java.util.Map;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 
 /**
  * Records the open storages of one {@link Memory}: counts their bytes and the peak, refuses allocations over the limit,

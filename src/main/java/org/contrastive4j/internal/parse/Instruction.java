@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /**

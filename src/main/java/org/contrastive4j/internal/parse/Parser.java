@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /** PTX text to a {@link Program}: module level; {@link FunctionParser} reads what is between the braces. */

@@ -18,7 +18,7 @@ import org.anarres.cpp.Source;
 import org.anarres.cpp.Token;
 import org.anarres.cpp.VirtualFile;
 import org.anarres.cpp.VirtualFileSystem;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /**

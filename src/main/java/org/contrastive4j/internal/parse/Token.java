@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.parse;
 
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -2,10 +2,10 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**

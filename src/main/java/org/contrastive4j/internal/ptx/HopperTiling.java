@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.jspecify.annotations.Nullable;
 
 /**

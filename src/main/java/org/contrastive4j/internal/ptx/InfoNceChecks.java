@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /** Checks the arguments of all InfoNCE kernels before the first launch of a call. */

@@ -4,9 +4,9 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
 import org.contrastive4j.device.DeviceException.UnsupportedDeviceException;
-import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 
 /** The kernels of this library on one device, by the names of their entries; {@code kernels/README.md} lists them. */
 public final class Kernels {

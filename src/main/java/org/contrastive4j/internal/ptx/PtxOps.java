@@ -10,7 +10,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;

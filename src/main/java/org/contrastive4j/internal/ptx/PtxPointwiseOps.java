@@ -1,10 +1,10 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.PointwiseOps.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

@@ -2,9 +2,9 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.kernels.FusedLoss.Rows;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 
 /** Converts the caller's rows, of any supported type and stride, to contiguous f32 rows and back. */

@@ -2,10 +2,10 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.function.LongSupplier;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;

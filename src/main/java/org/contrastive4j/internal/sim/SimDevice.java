@@ -14,7 +14,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.memory.AllocationLedger;
@@ -31,7 +31,7 @@ import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.jspecify.annotations.Nullable;
 
 /**

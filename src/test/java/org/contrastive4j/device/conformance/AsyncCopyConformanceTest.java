@@ -10,7 +10,7 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;

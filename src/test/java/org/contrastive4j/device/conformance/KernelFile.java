@@ -14,8 +14,8 @@ import java.util.function.IntFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 

@@ -15,7 +15,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;

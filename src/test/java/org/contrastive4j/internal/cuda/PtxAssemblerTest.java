@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Assembly.Entry;
 import org.contrastive4j.support.NeedsPtxAssembler;

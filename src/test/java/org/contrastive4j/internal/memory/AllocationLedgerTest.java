@@ -9,7 +9,7 @@ import java.util.Arrays;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.memory.Storage;
+import org.contrastive4j.memory.Memory.Storage;
 import org.junit.jupiter.api.Test;
 
 class AllocationLedgerTest {

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.Kernel;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

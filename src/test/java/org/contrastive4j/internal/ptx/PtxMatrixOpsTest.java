@@ -18,7 +18,7 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;

@@ -14,7 +14,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;

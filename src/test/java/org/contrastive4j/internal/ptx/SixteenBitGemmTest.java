@@ -21,7 +21,7 @@ import org.contrastive4j.internal.ptx.KernelChoice.Preference;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;

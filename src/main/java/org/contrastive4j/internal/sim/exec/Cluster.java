@@ -3,7 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.jspecify.annotations.Nullable;
 
 /** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */

@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.Map;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.parse.Function;
 
 /**

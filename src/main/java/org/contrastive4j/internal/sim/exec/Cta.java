@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 
 /** A thread block: its warps, its shared memory, its barriers. */
 public final class Cta {

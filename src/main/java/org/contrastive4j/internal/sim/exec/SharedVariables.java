@@ -6,7 +6,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;

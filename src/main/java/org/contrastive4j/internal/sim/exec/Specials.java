@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.Set;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
 
 /** Values of special registers; those that change while a warp runs are computed on each read. */
 final class Specials {
