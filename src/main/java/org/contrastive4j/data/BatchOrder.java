@@ -1,6 +1,7 @@
 package org.contrastive4j.data;
 
 import java.util.Iterator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Which pairs form each batch: a function of the data, the seed and the number of the batch alone. No two pairs of a
@@ -15,6 +16,33 @@ public interface BatchOrder {
      * @param spares ids that take the place of pairs whose pictures cannot be read, in this order
      */
     record Planned(int epoch, int[] samples, int[] spares) {}
+
+    /**
+     * Where a run stopped in data that are read shard by shard; a checkpoint keeps it.
+     *
+     * @param epoch how often the data had been gone through
+     * @param draws random numbers of the shuffle buffer that the epoch has used
+     * @param shards shards of the epoch that were begun
+     * @param pairs pairs of the last of them that have passed
+     * @param held ids in the shuffle buffer
+     */
+    record Position(int epoch, int draws, int shards, int pairs, int[] held) {}
+
+    /** Batches without end, for one thread. */
+    interface Batches extends Iterator<Planned> {
+        @Override
+        default boolean hasNext() {
+            return true;
+        }
+
+        /**
+         * Returns where the next batch begins.
+         *
+         * @return null where the number of the batch says it
+         */
+        @Nullable
+        Position position();
+    }
 
     /**
      * Returns the order for a data set: by index for a caption file, with a shuffle buffer for shards.
@@ -64,5 +92,17 @@ public interface BatchOrder {
      * @param step number of the first batch, counted over all epochs
      * @return for one thread
      */
-    Iterator<Planned> from(int step);
+    default Batches from(int step) {
+        return from(step, null);
+    }
+
+    /**
+     * Returns the batches from a step on, without end, and continues at a position if there is one: then neither ids
+     * nor captions of earlier batches are read again.
+     *
+     * @param step number of the first batch, counted over all epochs
+     * @param position of this step, from {@link Batches#position}; null to find it from the number of the step
+     * @return for one thread
+     */
+    Batches from(int step, @Nullable Position position);
 }

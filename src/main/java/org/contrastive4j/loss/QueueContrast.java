@@ -12,8 +12,8 @@ import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -403,6 +403,18 @@ public final class QueueContrast implements AutoCloseable {
             }
             next = (next + count) % capacity();
             size = Math.min(capacity(), size + count);
+        }
+
+        /**
+         * Replaces the ids of the stored keys.
+         *
+         * @param newIds one for each stored key, in the order of the slots
+         * @throws LossOptionException when there are more or fewer ids than keys
+         */
+        public void relabel(int[] newIds) {
+            LossOptionException.require(
+                    newIds.length == size, "expected " + size + " ids, one for each stored key, got " + newIds.length);
+            System.arraycopy(newIds, 0, ids, 0, size);
         }
 
         private void copy(Tensor rows, int from, int to, int offset) {
