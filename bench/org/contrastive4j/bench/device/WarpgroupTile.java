@@ -4,10 +4,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 
 /**
  * out = A Bᵀ of 128 rows, 256 columns and depth 512 in bf16 by one block: two warp groups of 64 rows, stages of 64 deep

@@ -11,7 +11,7 @@ import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.pretrained.FineTunedModel;
-import org.contrastive4j.pretrained.FineTuning;
+import org.contrastive4j.pretrained.FineTunedModel.FineTuning;
 import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.train.LossConfig;
@@ -211,9 +211,9 @@ final class PretrainedTraining {
         boolean isAugmented = AugmentationOptions.fixed().keySet().stream().anyMatch(given::hasMatchedOption);
         return options.toBuilder()
                 .model(model.encoder().config())
+                .preprocessing(model.pretrained().preprocessing())
                 .vocabulary(model.encoder().config().text().vocabulary())
                 .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
-                .preprocessing(model.preprocessing())
                 .augmentation(isAugmented ? options.augmentation() : Augmentation.none())
                 .learningRate(given.hasMatchedOption("--learning-rate") ? options.learningRate() : rate)
                 .optimizer(new AdamW.Config(

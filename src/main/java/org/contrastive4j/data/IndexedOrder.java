@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -3,6 +3,7 @@ package org.contrastive4j.data;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -6,9 +6,9 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;

@@ -17,8 +17,8 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
-import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
+import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.jspecify.annotations.Nullable;
 
@@ -147,10 +147,14 @@ final class CheckpointFiles implements AutoCloseable {
         });
     }
 
+    /** Whether the names of the files are those of open_clip. */
+    boolean isOpenClip() {
+        return shards.get(0).path().getFileName().toString().startsWith("open_clip");
+    }
+
     /** The configuration that belongs to the weights, else the other one. */
     PretrainedConfig config() {
-        String weights = shards.get(0).path().getFileName().toString();
-        List<String> names = weights.startsWith("open_clip")
+        List<String> names = isOpenClip()
                 ? List.of(OPEN_CLIP_CONFIG, HUGGING_FACE_CONFIG)
                 : List.of(HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG);
         for (String name : names) {

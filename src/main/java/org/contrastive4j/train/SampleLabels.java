@@ -1,6 +1,6 @@
 package org.contrastive4j.train;
 
-import org.contrastive4j.data.Identities;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.jspecify.annotations.Nullable;
 

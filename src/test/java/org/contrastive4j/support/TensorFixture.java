@@ -40,8 +40,8 @@ public final class TensorFixture implements AutoCloseable {
         this(ops, aligned, seed, ops.dtype() == DType.F64 ? DType.F32 : ops.dtype());
     }
 
-    /** In f64, with the same numbers as another fixture of the same seed. */
-    public static TensorFixture twin(TensorFixture of) {
+    /** Returns a reference fixture in f64, with the same values as another fixture of the same seed. */
+    public static TensorFixture reference(TensorFixture of) {
         return new TensorFixture(Backend.open("cpu-f64"), false, of.seed, of.grid);
     }
 

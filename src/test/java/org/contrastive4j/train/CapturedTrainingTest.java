@@ -12,8 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.internal.ptx.PtxOps;
@@ -23,9 +23,9 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
@@ -41,6 +41,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The training loop with captured steps, on the simulator. */
 class CapturedTrainingTest {
@@ -139,8 +140,7 @@ class CapturedTrainingTest {
     }
 
     /**
-     * Captions have two padded lengths, chunks are ragged, and dropout is on. A stopped and resumed run is compared
-     * too. Steps of siglip synchronise and are not captured.
+     * Captions have two padded lengths, chunks are ragged, and dropout is on. Steps of siglip synchronise and are not captured.
      */
     @ParameterizedTest
     @SampledSource(value = "runs", every = 3)
@@ -170,6 +170,18 @@ class CapturedTrainingTest {
                     traffic.uploads(),
                     "uploads of step " + step + ": five parts of the next batch, scalars of two kinds of updates");
         }
+    }
+
+    /** As above; the default tier resumes on the cpu, in {@link TrainerTest}. */
+    @Tag("exhaustive")
+    @ParameterizedTest
+    @MethodSource("runs")
+    void resume_ofACapturedRun_hasTheBitsOfAnUninterruptedRun(
+            String loss, int chunk, TrainConfig.Accumulation accumulation) {
+        int steps = 6;
+        PairDataset data = data();
+        TrainConfig config = config(steps, loss, chunk, accumulation);
+        Run whole = run(sim(), config, data);
         Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
         try (Ops ops = sim()) {
             try (Trainer trainer = Trainer.start(ops, config, data)) {
@@ -181,8 +193,8 @@ class CapturedTrainingTest {
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 Run resumed = run(ops, trainer);
-                assertEquals(captured.lines.subList(3, steps), resumed.lines);
-                assertEquals(captured.end, resumed.end);
+                assertEquals(whole.lines.subList(3, steps), resumed.lines);
+                assertEquals(whole.end, resumed.end);
             }
         }
     }

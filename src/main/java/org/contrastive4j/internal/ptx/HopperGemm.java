@@ -2,11 +2,11 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 
 /**
  * Computes C = alpha op(A) op(B) + beta C + bias on device addresses by the kernels {@code gemm_*_sm90a}, with 16-bit

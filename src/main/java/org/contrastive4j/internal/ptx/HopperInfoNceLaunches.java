@@ -2,9 +2,9 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.List;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Precision;
 
 /**

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 

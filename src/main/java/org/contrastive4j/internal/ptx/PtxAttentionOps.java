@@ -1,11 +1,11 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -2,16 +2,16 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
 import java.util.Objects;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

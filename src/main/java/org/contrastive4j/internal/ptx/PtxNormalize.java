@@ -1,10 +1,10 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.tensor.Shape.ShapeException;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 
 /**
  * Normalises f32 rows on device addresses, y = x / |x|, and computes the gradient. The class allocates nothing, so

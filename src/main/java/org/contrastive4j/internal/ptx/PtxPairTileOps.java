@@ -3,14 +3,14 @@ package org.contrastive4j.internal.ptx;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
