@@ -213,13 +213,14 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /**
-     * Clamps a trained log-scale to [0, ln 100], or to another bound, and updates controllers; to be called after each
-     * optimiser step.
+     * Clamps a trained log-scale as the loss was published, and updates controllers; to be called after each optimiser
+     * step. Losses over a softmax keep it in [0, ln 100], as CLIP does; {@code siglip} has no bounds, and published
+     * models end at scales of 112.
      *
      * @param result of the step
      */
     public void afterStep(PairwiseOps.Result result) {
-        if (!logScale.isFrozen()) {
+        if (!logScale.isFrozen() && largestLogScale < Double.POSITIVE_INFINITY) {
             ops.pointwise().clamp(0, largestLogScale, logScale.value());
         }
     }
@@ -227,7 +228,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     /**
      * Replaces the upper bound of the log-scale. Published SigLIP models have scales above 100.
      *
-     * @param largest used by {@link #afterStep} instead of ln 100
+     * @param largest used by {@link #afterStep} instead of ln 100; infinite for no bounds at all
      */
     public void boundLogScale(double largest) {
         largestLogScale = largest;
