@@ -16,9 +16,9 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.HopperGemm;
@@ -272,7 +272,7 @@ public final class GemmTimes {
             String[] parts = argument.split("=", 2);
             if (parts.length != 2 || options.replace(parts[0], parts[1]) == null) {
                 throw new IllegalArgumentException(
-                        "\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
+                        "\"" + argument + "\" given, expected name=value with one of " + USUAL.keySet());
             }
         }
         Files.createDirectories(Path.of(options.get("out")));

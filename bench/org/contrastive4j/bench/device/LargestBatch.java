@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
@@ -58,7 +58,7 @@ final class LargestBatch {
     /**
      * One line for each size tried; the last says why there are no more.
      *
-     * @param most pairs of the last size, at least 4 million where that is wanted; a multiple of the block
+     * @param most pairs of the last size, at least 4 million for a full run; a multiple of the block
      * @param deadline of System.nanoTime: a size that should take longer, by the one before, is not begun
      * @param first flops per second expected at the first size
      */

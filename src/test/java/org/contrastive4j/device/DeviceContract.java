@@ -113,17 +113,17 @@ public abstract class DeviceContract<D extends PtxDevice> {
         for (int n : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1000}) {
             float[] x = new float[n];
             float[] y = new float[n];
-            float[] wanted = new float[n];
+            float[] expected = new float[n];
             for (int i = 0; i < n; i++) {
                 x[i] = i;
                 y[i] = 1f / (i + 1);
-                wanted[i] = Math.fma(x[i], 2.5f, y[i]);
+                expected[i] = Math.fma(x[i], 2.5f, y[i]);
             }
             try (DeviceStorage dx = Devices.floats(device, x);
                     DeviceStorage dy = Devices.floats(device, y)) {
                 Launch launch = Launch.of((n + 127) / 128, 128);
                 saxpy.launch(device.stream(), n % 2 == 0 ? launch : launch.shared(60 << 10), dy, dx, 2.5f, n);
-                assertArrayEquals(wanted, Devices.toFloats(dy), "n " + n);
+                assertArrayEquals(expected, Devices.toFloats(dy), "n " + n);
             }
         }
         device.module("saxpy.ptx", PTX)

@@ -87,9 +87,9 @@ class NvccInstructionsTest {
             program.launch(Launch.of(4, 64), out, n, seed);
             LongBuffer got = program.result(out).asLongBuffer();
             for (int i = 0; i < n; i++) {
-                long[] wanted = hashed(i, seed);
+                long[] expected = hashed(i, seed);
                 for (int j = 0; j < 12; j++) {
-                    assertEquals(wanted[j], got.get(12 * i + j), "column " + j + " of " + i);
+                    assertEquals(expected[j], got.get(12 * i + j), "column " + j + " of " + i);
                 }
             }
         }
@@ -359,9 +359,9 @@ class NvccInstructionsTest {
             IntBuffer got = program.result(out).asIntBuffer();
             for (int i = 0; i < n; i++) {
                 int from = i / 32 * 32;
-                int[] wanted = voted(x, y, from, n - from >= 32 ? -1 : (1 << n - from) - 1, i - from);
+                int[] expected = voted(x, y, from, n - from >= 32 ? -1 : (1 << n - from) - 1, i - from);
                 for (int j = 0; j < 12; j++) {
-                    assertEquals(wanted[j], got.get(12 * i + j), "column " + j + " of " + i);
+                    assertEquals(expected[j], got.get(12 * i + j), "column " + j + " of " + i);
                 }
             }
         }
@@ -438,12 +438,12 @@ class NvccInstructionsTest {
             FloatBuffer got = program.result(out).asFloatBuffer();
             for (int f = 0; f < FUNCTIONS.length; f++) {
                 for (int i = 0; i < n; i++) {
-                    double wanted = FUNCTIONS[f].truth().applyAsDouble(x[i]);
-                    float nearest = (float) wanted;
+                    double expected = FUNCTIONS[f].truth().applyAsDouble(x[i]);
+                    float nearest = (float) expected;
                     // One ulp more, where the truth is next to a power of two and for rounding it.
                     double bound = Float.isInfinite(nearest) ? 0 : (FUNCTIONS[f].ulp() + 1) * Math.ulp(nearest);
                     close(
-                            Float.isInfinite(nearest) ? nearest : wanted,
+                            Float.isInfinite(nearest) ? nearest : expected,
                             got.get(f * n + i),
                             bound,
                             FUNCTIONS[f].name() + " of " + x[i]);

@@ -120,10 +120,10 @@ final class NvccProgram implements AutoCloseable {
     }
 
     /** Not-a-number is never close. */
-    static void close(double wanted, double got, double bound, String what) {
+    static void close(double expected, double got, double bound, String what) {
         assertTrue(
-                wanted == got || Math.abs(wanted - got) <= bound,
-                what + ": " + got + ", expected " + wanted + " within " + bound);
+                expected == got || Math.abs(expected - got) <= bound,
+                what + ": " + got + ", expected " + expected + " within " + bound);
     }
 
     /**

@@ -16,8 +16,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Supplier;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
-import org.contrastive4j.device.PtxModule.Launch.Dim;
 import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.device.PtxModule.Launch.Dim;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -232,14 +232,14 @@ class NvccProgramsTest {
                     }
                     for (int i = 0; i < cols; i++) {
                         double depth = x[r * cols + i] - max;
-                        double wanted = Math.exp(depth) / sum;
+                        double expected = Math.exp(depth) / sum;
                         // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and
                         // in the sum by the mean of that, at most log cols < 5; the sum has 9 additions in a row; a
                         // division.
                         close(
-                                wanted,
+                                expected,
                                 got.get(r * cols + i),
-                                (24 + 2 * Math.abs(depth)) * EPS * wanted,
+                                (24 + 2 * Math.abs(depth)) * EPS * expected,
                                 "row " + r + ", " + i);
                     }
                 }
@@ -285,18 +285,18 @@ class NvccProgramsTest {
         for (int n : new int[] {1, 255, 770, 2049, 2051}) {
             int[] x = integers(13, n);
             int[] y = integers(14, n);
-            int[] wanted = new int[blocks];
+            int[] expected = new int[blocks];
             for (int i = 0; i < n; i++) {
                 int tile = i / 256;
                 int mirror = tile * 256 + 255 - i % 256;
-                wanted[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
+                expected[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
             }
             try (NvccProgram program = new NvccProgram(device, "pipeline")) {
                 DeviceStorage out = program.output(4 * blocks);
                 program.launch(Launch.of(blocks, 64), program.ints(x), program.ints(y), n, out);
                 IntBuffer got = program.result(out).asIntBuffer();
                 for (int b = 0; b < blocks; b++) {
-                    assertEquals(wanted[b], got.get(b), n + " elements, block " + b);
+                    assertEquals(expected[b], got.get(b), n + " elements, block " + b);
                 }
             }
         }

@@ -29,8 +29,8 @@ import org.contrastive4j.loss.SoftTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.RandomKey;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -195,8 +195,8 @@ class LossOverEncodersTest {
             double rounding) {
         for (int p = from; p < to; p++) {
             for (int i = 0; i < expected.get(p).length; i++) {
-                double wanted = factor * expected.get(p)[i];
-                assertEquals(wanted, given.get(p)[i], rounding * (1 + Math.abs(wanted)), what + ", parameter " + p);
+                double scaled = factor * expected.get(p)[i];
+                assertEquals(scaled, given.get(p)[i], rounding * (1 + Math.abs(scaled)), what + ", parameter " + p);
             }
         }
     }

@@ -12,10 +12,10 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -104,8 +104,8 @@ class DistilledContrastTest {
                 double value = loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2)
                         .get()
                         .loss();
-                double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
-                assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
+                double expected = expected(u, v, teacher, n, d, SCALE, alpha);
+                assertEquals(expected, value, (exact ? 1e-12 : 5e-6) * (1 + expected), "alpha " + alpha);
                 GradientCheck.require(
                         "u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(), slope, 7);
                 GradientCheck.require(

@@ -15,12 +15,12 @@ import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -221,8 +221,8 @@ class SoftTargetsTest {
                     double value = loss.valueAndGradient(a, b, ofRows.get(k).targets, columns, da, db, 2)
                             .get()
                             .loss();
-                    double wanted = expected(u, v, n, m, d, SCALE, q, p);
-                    assertEquals(wanted, value, (exact ? 1e-12 : 3e-6) * (1 + wanted), what);
+                    double expected = expected(u, v, n, m, d, SCALE, q, p);
+                    assertEquals(expected, value, (exact ? 1e-12 : 3e-6) * (1 + expected), what);
                     assertEquals(
                             value,
                             loss.value(a, b, ofRows.get(k).targets, columns)

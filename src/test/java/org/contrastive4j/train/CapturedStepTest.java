@@ -11,8 +11,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.gradcache.BatchStep;
@@ -34,12 +34,12 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -262,7 +262,7 @@ class CapturedStepTest {
     @Test
     void step_withoutDeviceMemoryForItsGraph_runsEagerly() {
         RuntimeException[] failure = {new OutOfBudgetException(-1, 7, 7, "injected failure")};
-        Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
+        Ops ops = new EagerOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             @Override
             public CapturedGraph capture(Runnable work, Storage scratch) {
                 throw failure[0];

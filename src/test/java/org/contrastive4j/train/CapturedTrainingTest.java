@@ -12,8 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.internal.ptx.PtxOps;
@@ -23,16 +23,16 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.Configs;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
@@ -150,7 +150,7 @@ class CapturedTrainingTest {
         PairDataset data = data();
         TrainConfig config = config(steps, loss, chunk, accumulation);
         Run captured = run(sim(), config, data);
-        Run eager = run(new DirectOps(sim()), config, data);
+        Run eager = run(new EagerOps(sim()), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         if (downloads == 0) {
@@ -196,7 +196,7 @@ class CapturedTrainingTest {
                 .lossScale(new LossScale.Config(0x1p14, 1))
                 .build();
         Run captured = run(sim(Precision.F16), config, data);
-        Run eager = run(new DirectOps(sim(Precision.F16)), config, data);
+        Run eager = run(new EagerOps(sim(Precision.F16)), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         double skipped = (double) captured.lines.get(7).get("skippedSteps");

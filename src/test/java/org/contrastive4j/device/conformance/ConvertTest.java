@@ -234,8 +234,8 @@ class ConvertTest {
 
     private static Row tensorFloat(String instruction, Arithmetic arithmetic) {
         return Row.of(instruction, Kind.TF32, List.of(Kind.F32), x -> {
-            Outcome wanted = arithmetic.convert(Format.F32.toDouble(x[0]));
-            return new Outcome(got -> wanted.accepts().test(got & -1L << Format.TF32.unused), wanted.wanted());
+            Outcome expected = arithmetic.convert(Format.F32.toDouble(x[0]));
+            return new Outcome(got -> expected.accepts().test(got & -1L << Format.TF32.unused), expected.expected());
         });
     }
 

@@ -124,10 +124,10 @@ class FloatTest {
         if (format.isNaN(a) || format.isNaN(b)) {
             return Outcome.bits(format.isNaN(a) ? b : a);
         }
-        double wanted = smallest
+        double expected = smallest
                 ? Math.min(format.toDouble(a), format.toDouble(b))
                 : Math.max(format.toDouble(a), format.toDouble(b));
-        return Outcome.bits(format.fromDouble(wanted, Mode.RN));
+        return Outcome.bits(format.fromDouble(expected, Mode.RN));
     }
 
     /** The extreme magnitude with the product of both signs; with a NaN the sign is not specified. */

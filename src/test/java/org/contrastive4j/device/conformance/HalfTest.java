@@ -55,7 +55,9 @@ class HalfTest {
             rows.add(row("fma.rn" + modifier + "." + kind.ptx(), kind, 3, x -> {
                 Outcome outcome = arithmetic.fma(x[0], x[1], x[2]);
                 // With .relu a NaN is the canonical one.
-                return arithmetic.relu() && outcome.wanted().equals("NaN") ? Outcome.bits(kind.format.nan()) : outcome;
+                return arithmetic.relu() && outcome.expected().equals("NaN")
+                        ? Outcome.bits(kind.format.nan())
+                        : outcome;
             }));
         }
     }

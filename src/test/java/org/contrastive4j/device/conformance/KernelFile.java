@@ -13,10 +13,10 @@ import java.util.List;
 import java.util.function.IntFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 
 /** One small kernel on a device: its first parameter is the output, the others are inputs. */
@@ -43,9 +43,9 @@ final class KernelFile {
     static KernelFile of(PtxDevice device, String name, String ptx) {
         Matcher target = TARGET.matcher(ptx);
         assertEquals(true, target.find(), () -> "no .target in " + name);
-        int wanted = Integer.parseInt(target.group(1));
+        int required = Integer.parseInt(target.group(1));
         int given = device.facts().architecture();
-        boolean runs = target.group(2).isEmpty() ? given >= wanted : given == wanted;
+        boolean runs = target.group(2).isEmpty() ? given >= required : given == required;
         assumeTrue(runs, () -> name + " is for " + target.group() + ", the device is sm_" + given);
         return new KernelFile(device, device.module(name + ".ptx", ptx).kernel(name));
     }

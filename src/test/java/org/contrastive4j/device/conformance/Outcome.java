@@ -3,7 +3,7 @@ package org.contrastive4j.device.conformance;
 import java.util.function.LongPredicate;
 
 /** What a lane may give: one value, one of several, or one near a number. */
-record Outcome(LongPredicate accepts, String wanted) {
+record Outcome(LongPredicate accepts, String expected) {
     static Outcome bits(long bits) {
         return new Outcome(got -> got == bits, "0x" + Long.toHexString(bits));
     }
@@ -14,11 +14,11 @@ record Outcome(LongPredicate accepts, String wanted) {
     }
 
     boolean isAny() {
-        return wanted.equals("anything");
+        return expected.equals("anything");
     }
 
     Outcome or(Outcome other) {
-        return new Outcome(accepts.or(other.accepts), wanted + " or " + other.wanted);
+        return new Outcome(accepts.or(other.accepts), expected + " or " + other.expected);
     }
 
     /**
@@ -54,6 +54,6 @@ record Outcome(LongPredicate accepts, String wanted) {
         long mask = Kind.mask(elementBits);
         return new Outcome(
                 got -> high.accepts.test(got >>> elementBits & mask) && low.accepts.test(got & mask),
-                "{" + high.wanted + ", " + low.wanted + "}");
+                "{" + high.expected + ", " + low.expected + "}");
     }
 }

@@ -43,16 +43,16 @@ class ReferenceTest {
         }
     }
 
-    private static void same(float wanted, Outcome outcome, long[] x) {
+    private static void same(float expected, Outcome outcome, long[] x) {
         assertTrue(
-                outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL),
-                () -> wanted + " " + outcome.wanted() + text(x));
+                outcome.accepts().test(Float.floatToRawIntBits(expected) & 0xffff_ffffL),
+                () -> expected + " " + outcome.expected() + text(x));
     }
 
-    private static void same(double wanted, Outcome outcome, long[] x) {
+    private static void same(double expected, Outcome outcome, long[] x) {
         assertTrue(
-                outcome.accepts().test(Double.doubleToRawLongBits(wanted)),
-                () -> wanted + " " + outcome.wanted() + text(x));
+                outcome.accepts().test(Double.doubleToRawLongBits(expected)),
+                () -> expected + " " + outcome.expected() + text(x));
     }
 
     private static String text(long[] x) {

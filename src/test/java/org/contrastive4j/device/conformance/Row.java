@@ -77,7 +77,7 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
             for (int i = 0; i < outcomes.length; i++) {
                 LongPredicate accepts = outcomes[i].accepts();
                 if (!accepts.test(results[lane][i])) {
-                    throw new AssertionError(message(lane, i, outcomes[i].wanted(), results[lane][i]));
+                    throw new AssertionError(message(lane, i, outcomes[i].expected(), results[lane][i]));
                 }
                 says |= !outcomes[i].isAny();
             }
@@ -85,12 +85,12 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
         assertTrue(says, "no lane of " + kernel.name() + " has an expectation");
     }
 
-    private String message(int lane, int result, String wanted, long got) {
+    private String message(int lane, int result, String expected, long got) {
         String operands = Arrays.stream(lanes.get(lane))
                 .mapToObj(value -> "0x" + Long.toHexString(value))
                 .collect(Collectors.joining(", "));
         return kernel.name() + ", lane " + lane + " (seed " + kernel.name().hashCode() + "): operands "
                 + operands + ", result " + MicroKernel.result(result) + " is 0x" + Long.toHexString(got)
-                + ", expected " + wanted;
+                + ", expected " + expected;
     }
 }
