@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 
 /**

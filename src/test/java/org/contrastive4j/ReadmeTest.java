@@ -17,7 +17,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.gradcache.ChunkEncoder;
@@ -39,6 +39,7 @@ class ReadmeTest {
     private static final Path README = Path.of("README.md");
     private static final Path THIS = Path.of("src/test/java/org/contrastive4j/ReadmeTest.java");
     private static final Pattern SNIPPET = Pattern.compile("```java\\n(.*?)```", Pattern.DOTALL);
+    private static final Pattern COORDINATES = Pattern.compile("<dependency>\\n(.*?)</dependency>", Pattern.DOTALL);
     private static final Pattern LINK = Pattern.compile("\\]\\(([^)#:]+)\\)");
 
     /** Two matrices of samples: rows of one belong to rows of the other. */
@@ -199,6 +200,17 @@ class ReadmeTest {
         }
         assertEquals(List.of(), missing);
         assertEquals(3, snippets);
+    }
+
+    @Test
+    void coordinates_areThoseOfThePom() throws IOException {
+        String pom = Files.readString(Path.of("pom.xml"));
+        Matcher coordinates = COORDINATES.matcher(Files.readString(README));
+        assertTrue(coordinates.find(), "expected a <dependency> in README.md");
+        for (String line : coordinates.group(1).strip().split("\\s+")) {
+            int found = pom.indexOf(line);
+            assertTrue(found >= 0 && found < pom.indexOf("<properties>"), line);
+        }
     }
 
     @Test

@@ -11,7 +11,7 @@ import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.pretrained.FineTunedModel;
-import org.contrastive4j.pretrained.FineTunedModel.FineTuning;
+import org.contrastive4j.pretrained.FineTuning;
 import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.train.LossConfig;
@@ -208,7 +208,6 @@ final class PretrainedTraining {
         boolean clip = model.pretrained().config().family() == PretrainedConfig.Family.CLIP;
         return options.toBuilder()
                 .model(model.encoder().config())
-                .preprocessing(model.pretrained().preprocessing())
                 .vocabulary(model.encoder().config().text().vocabulary())
                 .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
                 .augmentation(Augmentation.none())

@@ -10,12 +10,12 @@ import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.DeviceLostException;
 import org.contrastive4j.device.DeviceException.KernelException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxModule.Kernel;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.check.Counts;
@@ -24,8 +24,10 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Launches one kernel of a PTX file. */
 @Command(
@@ -51,6 +53,9 @@ import picocli.CommandLine.Parameters;
 final class PtxRunCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private Path file;
+
+    @Spec
+    private CommandSpec spec;
 
     @Mixin
     private PtxSource source;
@@ -80,7 +85,11 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--print", paramLabel = "COUNT", description = "elements of each out buffer that are printed")
     private int print = 8;
 
-    @Option(names = "--device", paramLabel = "NAME", description = "sim, cuda, or cuda:1 for the second GPU")
+    @Option(
+            names = "--device",
+            completionCandidates = Candidates.Devices.class,
+            paramLabel = "NAME",
+            description = "sim, cuda, or cuda:1 for the second GPU")
     private String device = "sim";
 
     @Option(
@@ -137,6 +146,12 @@ final class PtxRunCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--print is " + print + ", expected 0 or more");
         }
         text = source.readOne(file);
+        if (schedules != null) {
+            IgnoredOptions.refuse(
+                    spec.commandLine().getParseResult(),
+                    List.of("--print"),
+                    "without effect with --faults, which prints faults only");
+        }
         if (device.equals("sim")) {
             return schedules == null ? simulate() : search(schedules);
         }

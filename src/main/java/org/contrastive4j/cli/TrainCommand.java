@@ -87,6 +87,9 @@ final class TrainCommand implements Callable<Integer> {
             Map<String, Object> origin = latest.isEmpty() ? Map.of() : Trainer.origin(latest.get());
             boolean fineTunes = latest.isEmpty() ? pretrained.from != null : !origin.isEmpty();
             pretrained.checkOptions(given, fineTunes);
+            if (latest.isEmpty() && !fineTunes) {
+                options.refuseIgnored(given);
+            }
             TrainConfig config =
                     latest.isEmpty() ? options.config() : ResumeOptions.config(given, Trainer.config(latest.get()));
             try (Ops ops = options.shared.backend.open(config.precision())) {

@@ -7,7 +7,6 @@ import java.util.HashMap;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.data.BatchOrder.Identities;
 
 /**
  * Batches of pairs that can be read by index.

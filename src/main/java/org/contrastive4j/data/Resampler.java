@@ -9,18 +9,49 @@ import java.util.Arrays;
  * <p>Two passes, rows first; weights are rounded to 22 bits and each pass to 8 bits, as there. Source: Pillow 9.4,
  * src/libImaging/Resample.c.
  */
-final class Resampler {
+public final class Resampler {
     private static final int PRECISION = 22;
+
+    /** Kernels. */
+    public enum Filter {
+        /** The cubic kernel with a = -0.5. */
+        BICUBIC(2) {
+            @Override
+            double weight(double x) {
+                double distance = Math.abs(x);
+                if (distance < 1) {
+                    return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1;
+                }
+                return distance < 2 ? (((distance - 5) * distance + 8) * distance - 4) * CUBIC : 0;
+            }
+        },
+        /** The triangle. */
+        BILINEAR(1) {
+            @Override
+            double weight(double x) {
+                return Math.max(0, 1 - Math.abs(x));
+            }
+        };
+
+        private static final double CUBIC = -0.5;
+        private final double support;
+
+        Filter(double support) {
+            this.support = support;
+        }
+
+        abstract double weight(double x);
+    }
 
     private Resampler() {}
 
     /** The source positions that one target position is made of. */
     private record Window(int first, double[] weights) {}
 
-    private static Window[] windows(int from, int to, Preprocessing.Filter filter) {
+    private static Window[] windows(int from, int to, Filter filter) {
         double scale = (double) from / to;
         double stretch = Math.max(scale, 1);
-        double support = filter.support() * stretch;
+        double support = filter.support * stretch;
         Window[] windows = new Window[to];
         for (int target = 0; target < to; target++) {
             double centre = (target + 0.5) * scale;
@@ -52,8 +83,8 @@ final class Resampler {
      * @param filter kernel of the resizing
      * @return [toHeight, toWidth, channels]
      */
-    static byte[] resize(
-            byte[] pixels, int width, int height, int channels, int toWidth, int toHeight, Preprocessing.Filter filter) {
+    public static byte[] resize(
+            byte[] pixels, int width, int height, int channels, int toWidth, int toHeight, Filter filter) {
         if (width < 1 || height < 1 || toWidth < 1 || toHeight < 1 || pixels.length != width * height * channels) {
             throw new IllegalArgumentException(pixels.length + " bytes of a picture of " + width + " x " + height
                     + " with " + channels + " channels, to be " + toWidth + " x " + toHeight
@@ -133,7 +164,7 @@ final class Resampler {
      * @param filter kernel of the resizing
      * @return [toSide, toSide, channels]
      */
-    static float[] resize(float[] grid, int side, int channels, int toSide, Preprocessing.Filter filter) {
+    public static float[] resize(float[] grid, int side, int channels, int toSide, Filter filter) {
         Window[] windows = windows(side, toSide, filter);
         double[] wide = new double[side * toSide * channels];
         for (int y = 0; y < side; y++) {

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
-import org.contrastive4j.data.BatchOrder.Identities;
 
 /**
  * Batches of pairs that are read shard by shard.

@@ -3,54 +3,26 @@ package org.contrastive4j.device;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /** Kernels of one PTX text, loaded until its device is closed. */
 public interface PtxModule {
-    /**
-     * Returns the file name it was loaded under.
-     *
-     * @return the name, for messages
-     */
+    /** Returns the file name it was loaded under. */
     String name();
 
-    /**
-     * Returns the names of its entries.
-     *
-     * @return names in the order of the text
-     */
+    /** Returns the names of its entries, in the order of the text. */
     List<String> kernels();
 
-    /**
-     * Returns one entry of the module.
-     *
-     * @param name of the entry
-     * @return the kernel, valid until the device is closed
-     * @throws PtxException when there is no such entry; the message lists those there are
-     */
+    /** @throws PtxException when there is no such entry; the message lists those there are */
     Kernel kernel(String name);
 
     /** One entry of a module, ready to launch. */
     interface Kernel {
-        /**
-         * Returns the name of the entry.
-         *
-         * @return as in {@code .entry}
-         */
         String name();
 
-        /**
-         * Returns the names of the declared parameters.
-         *
-         * @return names in the order of the declaration
-         */
+        /** Returns the names of the declared parameters in order. */
         List<String> parameters();
 
-        /**
-         * Returns the resources of the assembled kernel.
-         *
-         * @return registers, shared and local memory, largest block
-         */
+        /** Returns the resources of the assembled kernel. */
         Attributes attributes();
 
         /**
@@ -66,28 +38,18 @@ public interface PtxModule {
         /**
          * Launches the kernel on a stream.
          *
-         * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes), {@code
-         * Integer}, {@code Float} (4), {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter that is
-         * an array; each must be of the declared size and kind. The opt-in for dynamic shared memory beyond 48 KiB is
-         * automatic.
+         * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes),
+         * {@code Integer}, {@code Float} (4), {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter
+         * that is an array; each must be of the declared size and kind. The opt-in for dynamic shared memory
+         * beyond 48 KiB is automatic.
          *
-         * @param stream of the device that loaded the kernel
-         * @param launch grid, block and dynamic shared memory
-         * @param arguments one for each declared parameter, in order
-         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes
-         *     are invalid
+         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared
+         *     bytes are invalid
          * @throws KernelException when the kernel failed; a GPU may report it only at a later call
          */
         void launch(DeviceStream stream, Launch launch, Object... arguments);
 
-        /**
-         * Returns how many blocks of this kernel are resident on one multiprocessor at once, limited by threads,
-         * registers and shared memory.
-         *
-         * @param threads of a block
-         * @param sharedBytes dynamic shared memory of a block
-         * @return number of blocks; 0 if not even one fits
-         */
+        /** Returns how many blocks of this size fit on one multiprocessor. */
         int blocksPerMultiprocessor(int threads, int sharedBytes);
     }
 
@@ -97,14 +59,7 @@ public interface PtxModule {
         private final int line;
         private final int column;
 
-        /**
-         * Creates the exception.
-         *
-         * @param file name of the text
-         * @param line 1-based, 0 when not known
-         * @param column 1-based, 0 when not known
-         * @param message what was found and what was expected
-         */
+        /** @param line 1-based, 0 when not known */
         public PtxException(String file, int line, int column, String message) {
             super(file + (line > 0 ? ":" + line + (column > 0 ? ":" + column : "") : "") + ": " + message);
             this.file = file;
@@ -112,29 +67,16 @@ public interface PtxModule {
             this.column = column;
         }
 
-        /**
-         * Returns the name of the text.
-         *
-         * @return the file
-         */
         public String file() {
             return file;
         }
 
-        /**
-         * Returns the line.
-         *
-         * @return 1-based, 0 when not known
-         */
+        /** 1-based, 0 when not known. */
         public int line() {
             return line;
         }
 
-        /**
-         * Returns the column.
-         *
-         * @return 1-based, 0 when not known
-         */
+        /** 1-based, 0 when not known. */
         public int column() {
             return column;
         }
@@ -154,19 +96,8 @@ public interface PtxModule {
         private static final int MAX_THREADS = 1024;
         private static final int MAX_BLOCK_Z = 64;
 
-        /**
-         * Sizes along x, y and z; a linear index runs along x first.
-         *
-         * @param x size along x
-         * @param y size along y
-         * @param z size along z
-         */
+        /** Sizes along x, y and z; a linear index runs along x first. */
         public record Dim(int x, int y, int z) {
-            /**
-             * Returns the product of the sizes.
-             *
-             * @return number of blocks or threads
-             */
             public long count() {
                 return (long) x * y * z;
             }
@@ -177,15 +108,6 @@ public interface PtxModule {
             }
         }
 
-        /**
-         * Checks the sizes against the limits of CUDA.
-         *
-         * @param grid number of blocks along x, y and z
-         * @param block number of threads along x, y and z
-         * @param sharedBytes dynamic shared memory of each block
-         * @param cooperative whether all blocks are resident at the same time
-         * @throws LaunchException naming the size that is out of range
-         */
         public Launch {
             if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > MAX_GRID_YZ || grid.z > MAX_GRID_YZ) {
                 throw new LaunchException("grid is " + grid + ", expected 1 or more blocks along each axis and at most "
@@ -200,46 +122,20 @@ public interface PtxModule {
             }
         }
 
-        /**
-         * Returns a one-dimensional launch without dynamic shared memory.
-         *
-         * @param blocks number of blocks along x
-         * @param threads number of threads of a block along x
-         * @return the launch
-         * @throws LaunchException when a size is out of range
-         */
+        /** Returns a one-dimensional launch without dynamic shared memory. */
         public static Launch of(int blocks, int threads) {
             return new Launch(new Dim(blocks, 1, 1), new Dim(threads, 1, 1), 0, false);
         }
 
-        /**
-         * Returns a launch without dynamic shared memory.
-         *
-         * @param grid number of blocks along x, y and z
-         * @param block number of threads along x, y and z
-         * @return the launch
-         * @throws LaunchException when a size is out of range
-         */
         public static Launch of(Dim grid, Dim block) {
             return new Launch(grid, block, 0, false);
         }
 
-        /**
-         * Returns a copy with dynamic shared memory.
-         *
-         * @param bytes of each block, at least 0
-         * @return the launch
-         * @throws LaunchException when the number is negative
-         */
         public Launch shared(int bytes) {
             return new Launch(grid, block, bytes, cooperative);
         }
 
-        /**
-         * Returns a copy whose blocks are all resident at once, so that they may wait for each other.
-         *
-         * @return the launch; launching it fails if the blocks do not fit on the device together
-         */
+        /** Returns a copy with all blocks resident at once. */
         public Launch asCooperative() {
             return new Launch(grid, block, sharedBytes, true);
         }

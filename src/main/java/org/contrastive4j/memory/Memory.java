@@ -21,37 +21,21 @@ public interface Memory extends AutoCloseable {
      */
     Storage allocate(long bytes);
 
-    /**
-     * Returns the bytes that are allocated and not yet freed.
-     *
-     * @return requested bytes, without rounding
-     */
+    /** Returns the bytes that are allocated and not yet freed. */
     long currentBytes();
 
-    /**
-     * Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}.
-     *
-     * @return bytes
-     */
+    /** Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}. */
     long peakBytes();
 
     /** Sets the peak to the current bytes. */
     void resetPeak();
 
-    /**
-     * Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters.
-     *
-     * @return the meter; the caller closes it
-     */
+    /** Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters. */
     Meter meter();
 
     /** Measures the largest value of {@link #currentBytes()} since the meter was started. */
     interface Meter extends AutoCloseable {
-        /**
-         * Returns the largest value so far.
-         *
-         * @return bytes
-         */
+        /** Returns the largest value so far. */
         long peakBytes();
 
         /** Stops the meter; idempotent. */
@@ -59,20 +43,12 @@ public interface Memory extends AutoCloseable {
         void close();
     }
 
-    /**
-     * Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones.
-     *
-     * @return bytes; 0 for a memory without a pool
-     */
+    /** Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones. */
     default long keptBytes() {
         return 0;
     }
 
-    /**
-     * Returns the largest number of bytes this memory allocates.
-     *
-     * @return the limit; {@link Long#MAX_VALUE} for none
-     */
+    /** Returns the largest number of bytes this memory allocates; {@link Long#MAX_VALUE} if it has no limit. */
     long limitBytes();
 
     /**
@@ -100,8 +76,11 @@ public interface Memory extends AutoCloseable {
 
     /** Signals that an allocation would exceed the limit of a memory. Nothing was allocated. */
     final class OutOfBudgetException extends RuntimeException {
+        /** Bytes of the refused allocation. */
         private final long requested;
+        /** Bytes in use at that time; -1 if unknown. */
         private final long live;
+        /** Limit in bytes; -1 if unknown. */
         private final long limit;
 
         /**
@@ -120,29 +99,17 @@ public interface Memory extends AutoCloseable {
             this.limit = limit;
         }
 
-        /**
-         * Returns the size of the allocation that was refused.
-         *
-         * @return bytes
-         */
+        /** Returns the bytes of the allocation that was refused. */
         public long requested() {
             return requested;
         }
 
-        /**
-         * Returns the bytes that were in use.
-         *
-         * @return bytes; -1 if unknown
-         */
+        /** Returns the bytes that were in use. */
         public long live() {
             return live;
         }
 
-        /**
-         * Returns the limit.
-         *
-         * @return bytes; -1 if unknown
-         */
+        /** Returns the limit in bytes. */
         public long limit() {
             return limit;
         }
@@ -168,29 +135,17 @@ public interface Memory extends AutoCloseable {
             this.bytes = bytes;
         }
 
-        /**
-         * Returns the memory that this storage belongs to.
-         *
-         * @return the memory, which frees it
-         */
+        /** Returns the memory that this storage belongs to. */
         public final Memory memory() {
             return memory;
         }
 
-        /**
-         * Returns the size.
-         *
-         * @return number of bytes
-         */
+        /** Returns the size in bytes. */
         public final long bytes() {
             return bytes;
         }
 
-        /**
-         * Returns whether this storage was closed.
-         *
-         * @return true after {@link #close()}
-         */
+        /** Returns whether this storage was closed. */
         public final boolean isClosed() {
             return closed.get();
         }

@@ -9,15 +9,7 @@ package org.contrastive4j.optim;
  * @param floor learning rate at the end
  */
 public record WarmupCosine(double peak, int warmup, int total, double floor) {
-    /**
-     * Checks the schedule.
-     *
-     * @param peak largest learning rate
-     * @param warmup steps of warm-up
-     * @param total steps of the run, at least warmup
-     * @param floor learning rate at the end
-     * @throws IllegalArgumentException when one is out of range
-     */
+    /** Checks the schedule. */
     public WarmupCosine {
         if (!(peak > 0) || warmup < 0 || total < warmup || floor < 0 || floor > peak) {
             throw new IllegalArgumentException("schedule with peak " + peak + ", " + warmup + " of " + total
@@ -26,8 +18,7 @@ public record WarmupCosine(double peak, int warmup, int total, double floor) {
     }
 
     /**
-     * Returns the learning rate of a step: peak (step + 1) / warmup before warmup, then floor + (peak - floor) (1 +
-     * cos(pi (step - warmup) / (total - warmup))) / 2, and floor after total.
+     * Returns the learning rate of a step.
      *
      * @param step counted from 0
      * @return the learning rate

@@ -10,7 +10,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
@@ -224,9 +223,7 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
-        try (CheckpointFiles files = CheckpointFiles.open(source)) {
-            return Tokenizers.open(folder(), config, files.isOpenClip());
-        }
+        return Tokenizers.open(folder(), config);
     }
 
     /**
@@ -240,11 +237,10 @@ public final class PretrainedModel implements AutoCloseable {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
             return tokenizer;
         }
-        int padding = tokenizer.paddingId().orElse(config.paddingId());
         return (caption, maxTokens) -> {
             int[] ids = tokenizer.encode(caption, maxTokens);
             int[] padded = Arrays.copyOf(ids, maxTokens);
-            Arrays.fill(padded, ids.length, maxTokens, padding);
+            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
             return padded;
         };
     }
@@ -437,15 +433,6 @@ public final class PretrainedModel implements AutoCloseable {
          * @return at least 1
          */
         int size();
-
-        /**
-         * Returns the id that fills captions up to the context, for models that read the padding.
-         *
-         * @return empty for the id in the configuration of the model
-         */
-        default OptionalInt paddingId() {
-            return OptionalInt.empty();
-        }
 
         /** Frees native memory where there is some. */
         @Override

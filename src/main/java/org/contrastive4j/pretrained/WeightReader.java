@@ -8,7 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import org.contrastive4j.data.Preprocessing;
+import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
@@ -114,8 +114,12 @@ final class WeightReader {
         int toSide = (int) Math.sqrt(parameter.dim(0) - front);
         float[] values = new float[rows * width];
         new Blocks(slot).read(0, values.length, values);
-        float[] grid = Preprocessing.Filter.BICUBIC.resize(
-                Arrays.copyOfRange(values, front * width, values.length), side, width, toSide);
+        float[] grid = Resampler.resize(
+                Arrays.copyOfRange(values, front * width, values.length),
+                side,
+                width,
+                toSide,
+                Resampler.Filter.BICUBIC);
         float[] all = Arrays.copyOf(values, front * width + grid.length);
         System.arraycopy(grid, 0, all, front * width, grid.length);
         upload(all, all.length, parameter, 0);

@@ -21,29 +21,17 @@ public enum DType {
         this.bytes = bytes;
     }
 
-    /**
-     * Returns the size of one element.
-     *
-     * @return number of bytes
-     */
+    /** Returns the size of one element in bytes. */
     public int bytes() {
         return bytes;
     }
 
-    /**
-     * Returns whether this is a floating-point type.
-     *
-     * @return false for I32 alone
-     */
+    /** Returns whether this is a floating-point type. */
     public boolean isFloat() {
         return this != I32;
     }
 
-    /**
-     * Returns the name, as error messages and kernel names spell it.
-     *
-     * @return the lower-case name: {@code f32}, {@code bf16}, ...
-     */
+    /** Returns the lower-case name, as error messages and kernel names spell it: {@code f32}, {@code bf16}, .... */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
     }

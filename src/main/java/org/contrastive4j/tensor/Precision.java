@@ -28,20 +28,12 @@ public enum Precision {
         this.storage = storage;
     }
 
-    /**
-     * Returns the storage type of activations and their gradients.
-     *
-     * @return a floating-point type
-     */
+    /** Returns the storage type of activations and their gradients. */
     public DType storage() {
         return storage;
     }
 
-    /**
-     * Returns whether products round their operands and run on tensor cores.
-     *
-     * @return true for TF32, BF16 and F16
-     */
+    /** Returns whether products round their operands and run on tensor cores. */
     public boolean usesTensorCores() {
         return this != F32 && this != F64;
     }

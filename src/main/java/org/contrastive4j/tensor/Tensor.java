@@ -80,38 +80,22 @@ public final class Tensor implements AutoCloseable {
         return tensor;
     }
 
-    /**
-     * Returns the storage that holds the elements.
-     *
-     * @return the storage, shared by all views
-     */
+    /** Returns the storage that holds the elements. */
     public Storage storage() {
         return storage;
     }
 
-    /**
-     * Returns the index of the first element within the storage, counted in elements.
-     *
-     * @return 0 unless this is a view
-     */
+    /** Returns the index of the first element within the storage, counted in elements. */
     public long offset() {
         return offset;
     }
 
-    /**
-     * Returns the type of the elements.
-     *
-     * @return the type
-     */
+    /** Returns the type of the elements. */
     public DType dtype() {
         return dtype;
     }
 
-    /**
-     * Returns the shape.
-     *
-     * @return sizes, slowest axis first
-     */
+    /** Returns the shape. */
     public Shape shape() {
         return shape;
     }
@@ -126,20 +110,12 @@ public final class Tensor implements AutoCloseable {
         return shape.dim(axis);
     }
 
-    /**
-     * Returns the number of elements.
-     *
-     * @return product of the sizes
-     */
+    /** Returns the number of elements. */
     public long size() {
         return shape.size();
     }
 
-    /**
-     * Returns the size of all elements.
-     *
-     * @return number of bytes
-     */
+    /** Returns the size of all elements in bytes. */
     public long bytes() {
         return shape.size() * dtype.bytes();
     }
@@ -265,8 +241,6 @@ public final class Tensor implements AutoCloseable {
     /**
      * Returns the smallest end that {@link #hasValuesWithin} confirmed. A captured graph relies on it: values that
      * replace these must be below it.
-     *
-     * @return the end; {@link Integer#MAX_VALUE} if none was confirmed
      */
     public int requiredEnd() {
         return integers().requiredEnd();

@@ -6,9 +6,9 @@ import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
@@ -68,7 +68,7 @@ public record TrainConfig(
     public enum Accumulation {
         /** One loss over the whole batch, see {@link org.contrastive4j.gradcache.GradCache}. */
         GRADCACHE,
-        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.BatchStep#accumulatingFeatures}. */
+        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.AccumulatedFeatures}. */
         FEATURES
     }
 

@@ -11,7 +11,7 @@ import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
-import org.contrastive4j.data.BatchOrder.Identities;
+import org.contrastive4j.data.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.gradcache.EquivalenceCheck;
@@ -121,7 +121,7 @@ public final class Trainer implements AutoCloseable {
         this.lossScale = LossScale.of(this.config.lossScale());
         this.schedule =
                 new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
-        this.maker = new BatchMaker(data, model.captions(), config.preprocessing(), maxTokens, config.seed());
+        this.maker = new BatchMaker(data, model.captions(), model.preprocessing(), maxTokens, config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 

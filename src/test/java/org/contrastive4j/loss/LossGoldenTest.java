@@ -48,7 +48,7 @@ class LossGoldenTest {
     @ParameterizedTest
     @SampledSource(value = "problems", every = 3)
     @Tag("gpu")
-    void everyNamedLossAgrees(String backend, String file) throws IOException {
+    void everyLoss_agreesWithPyTorch(String backend, String file) throws IOException {
         JsonNode golden = read(file);
         Set<String> given = new HashSet<>();
         golden.get("losses").fieldNames().forEachRemaining(given::add);
@@ -108,7 +108,7 @@ class LossGoldenTest {
 
     /** The comparison rejects the values of another loss. */
     @Test
-    void anotherLossDoesNotAgree() throws IOException {
+    void comparison_valuesOfAnotherLoss_fails() throws IOException {
         JsonNode golden = read("7x5");
         try (Ops ops = Backend.open("cpu-f64")) {
             assertThrows(

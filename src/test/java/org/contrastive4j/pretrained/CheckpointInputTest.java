@@ -15,7 +15,7 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.Preprocessing;
-import org.contrastive4j.data.Preprocessing;
+import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
@@ -201,7 +201,7 @@ class CheckpointInputTest {
                 Preprocessing squash = new Preprocessing(
                         size,
                         Preprocessing.Fit.SQUASH,
-                        Preprocessing.Filter.BILINEAR,
+                        Resampler.Filter.BILINEAR,
                         new double[] {0.5, 0.5, 0.5},
                         new double[] {0.5, 0.5, 0.5},
                         Preprocessing.CropRounding.HALF_EVEN);
@@ -231,7 +231,7 @@ class CheckpointInputTest {
                 values[i] = (float) grid[i];
             }
             double[] golden = GoldenModel.values(file, String.valueOf(side));
-            float[] found = Preprocessing.Filter.BICUBIC.resize(values, 4, 5, side);
+            float[] found = Resampler.resize(values, 4, 5, side, Resampler.Filter.BICUBIC);
             for (int i = 0; i < golden.length; i++) {
                 assertEquals(golden[i], found[i], 1e-5);
             }
@@ -252,7 +252,7 @@ class CheckpointInputTest {
             assertArrayEquals(Arrays.copyOf(before, width), Arrays.copyOf(after, width));
             float[] grid = Arrays.copyOfRange(before, width, before.length);
             assertArrayEquals(
-                    Preprocessing.Filter.BICUBIC.resize(grid, 3, width, 5),
+                    Resampler.resize(grid, 3, width, 5, Resampler.Filter.BICUBIC),
                     Arrays.copyOfRange(after, width, after.length));
             wide.save(folder.resolve("wide"));
             try (PretrainedModel again = PretrainedModel.open(ops, folder.resolve("wide"))) {
@@ -303,7 +303,7 @@ class CheckpointInputTest {
         try (Ops ops = Backend.open("cpu");
                 PretrainedModel model = PretrainedModel.open(ops, folder)) {
             Preprocessing read = model.preprocessing();
-            assertEquals(Preprocessing.Filter.BILINEAR, read.filter());
+            assertEquals(Resampler.Filter.BILINEAR, read.filter());
             assertEquals(Preprocessing.CropRounding.DOWN, read.cropRounding());
             assertEquals(0.2, read.mean()[1]);
             edit("preprocessor_config.json", "\"height\": 12", "\"height\": 16");

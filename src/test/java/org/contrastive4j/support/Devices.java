@@ -10,7 +10,7 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Named;
 

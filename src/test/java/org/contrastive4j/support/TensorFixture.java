@@ -40,7 +40,7 @@ public final class TensorFixture implements AutoCloseable {
         this(ops, aligned, seed, ops.dtype() == DType.F64 ? DType.F32 : ops.dtype());
     }
 
-    /** Returns an f64 fixture with the same random numbers as a given one: the reference of a test. */
+    /** Returns a reference fixture in f64, with the same values as another fixture of the same seed. */
     public static TensorFixture reference(TensorFixture of) {
         return new TensorFixture(Backend.open("cpu-f64"), false, of.seed, of.grid);
     }

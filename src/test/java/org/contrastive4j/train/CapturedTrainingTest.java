@@ -41,6 +41,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The training loop with captured steps, on the simulator. */
 class CapturedTrainingTest {
@@ -139,8 +140,7 @@ class CapturedTrainingTest {
     }
 
     /**
-     * Captions have two padded lengths, chunks are ragged, and dropout is on. A stopped and resumed run is compared
-     * too. Steps of siglip synchronise and are not captured.
+     * Captions have two padded lengths, chunks are ragged, and dropout is on. Steps of siglip synchronise and are not captured.
      */
     @ParameterizedTest
     @SampledSource(value = "runs", every = 3)
@@ -170,6 +170,18 @@ class CapturedTrainingTest {
                     traffic.uploads(),
                     "uploads of step " + step + ": five parts of the next batch, scalars of two kinds of updates");
         }
+    }
+
+    /** As above; the default tier resumes on the cpu, in {@link TrainerTest}. */
+    @Tag("exhaustive")
+    @ParameterizedTest
+    @MethodSource("runs")
+    void resume_ofACapturedRun_hasTheBitsOfAnUninterruptedRun(
+            String loss, int chunk, TrainConfig.Accumulation accumulation) {
+        int steps = 6;
+        PairDataset data = data();
+        TrainConfig config = config(steps, loss, chunk, accumulation);
+        Run whole = run(sim(), config, data);
         Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
         try (Ops ops = sim()) {
             try (Trainer trainer = Trainer.start(ops, config, data)) {
@@ -181,8 +193,8 @@ class CapturedTrainingTest {
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 Run resumed = run(ops, trainer);
-                assertEquals(captured.lines.subList(3, steps), resumed.lines);
-                assertEquals(captured.end, resumed.end);
+                assertEquals(whole.lines.subList(3, steps), resumed.lines);
+                assertEquals(whole.end, resumed.end);
             }
         }
     }

@@ -5,9 +5,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.LongBuffer;
 import java.util.List;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
-import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 
 /**

@@ -27,7 +27,7 @@ import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;

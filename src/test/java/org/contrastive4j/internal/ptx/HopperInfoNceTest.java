@@ -125,17 +125,19 @@ final class HopperInfoNceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "opposite, 60, 100",
-        "alike, 60, 100",
-        "one aligned, 60, 100",
-        "far, 130, 100",
-        "exact, 60, 100",
-        "one far row, 64, 100",
-        "far, 60, 1000",
-        "exact, 60, 5000",
-        "opposite, 33, 1e-3"
-    })
+    @SampledSource(
+            every = 4,
+            csv = {
+                "opposite, 60, 100",
+                "alike, 60, 100",
+                "one aligned, 60, 100",
+                "far, 130, 100",
+                "exact, 60, 100",
+                "one far row, 64, 100",
+                "far, 60, 1000",
+                "exact, 60, 5000",
+                "opposite, 33, 1e-3"
+            })
     void infoNce_anyScale_agreesWithF64(String what, int n, double scale) {
         HopperInfoNceCase c = adversary(what, n, scale);
         check(c, LEAST);

@@ -226,7 +226,7 @@ class HopperMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "changes", every = 12)
+    @SampledSource(value = "changes", every = 20)
     void mutation_isDetected(Change change) {
         String text = Kernels.text(change.name());
         assertNotEquals(text, change.apply(text), "nothing changed: " + change);

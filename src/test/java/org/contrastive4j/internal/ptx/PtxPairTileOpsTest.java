@@ -14,10 +14,10 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
@@ -78,7 +78,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 6)
+    @SampledSource(value = "cases", every = 12)
     void allReductions_agreeWithF64(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -90,7 +90,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "largerCases", every = 10)
+    @SampledSource(value = "largerCases", every = 20)
     void manyTiles_agreeWithF64(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);

@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;

@@ -14,8 +14,8 @@ import java.util.concurrent.ForkJoinPool;
 import org.contrastive4j.device.DeviceContract;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
@@ -229,7 +229,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     void close_storage_returnsItsBytes() {
         long heap = Runtime.getRuntime().maxMemory();
         long block = 1 << 27;
-        for (long total = 0; total < 2 * heap; total += block) {
+        for (long total = 0; total < heap + 2 * block; total += block) {
             device.allocate(block).close();
         }
         assertEquals(0, device.currentBytes());
