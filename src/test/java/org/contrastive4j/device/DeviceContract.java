@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
@@ -20,7 +21,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What every device does the same, whether it is a GPU or simulated; its tests extend this. */
+/** Behaviour that a GPU and the simulator share; the tests of each device extend this class. */
 public abstract class DeviceContract<D extends PtxDevice> {
     public static final String PTX = """
             .version 7.0
@@ -57,7 +58,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
 
     protected D device;
 
-    /** A device of its own for a test. */
+    /** Opens the device for one test. */
     protected abstract D open();
 
     @BeforeEach
@@ -101,7 +102,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void launch_raggedSizes_isRight() {
+    void launch_raggedSizes_agreesWithJava() {
         Kernel saxpy = saxpy();
         assertEquals("saxpy", saxpy.name());
         assertEquals(4, saxpy.parameters().size());
@@ -245,7 +246,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
             assertThrows(IllegalStateException.class, () -> other.await(written));
             assertThrows(IllegalStateException.class, other::record);
             stream.close();
-            stream.fill(a, (byte) 0); // the device's own stream stays
+            stream.fill(a, (byte) 0); // closing does not close the default stream
             pinned.close();
             assertThrows(IllegalStateException.class, pinned::bytes);
             assertThrows(IllegalArgumentException.class, () -> device.pinned(1L << 31));
@@ -253,7 +254,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void graph_launchedAgain_repeatsItsWork() {
+    void graph_launchedTwice_repeatsItsWork() {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1, 2, 3);
                 DeviceStorage y = Devices.floats(device, 0, 0, 0);
