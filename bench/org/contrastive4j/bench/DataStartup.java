@@ -16,7 +16,7 @@ import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
-import org.contrastive4j.data.Identities;
+import org.contrastive4j.data.BatchOrder.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;

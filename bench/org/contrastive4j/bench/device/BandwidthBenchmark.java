@@ -2,9 +2,9 @@ package org.contrastive4j.bench.device;
 
 import java.util.concurrent.TimeUnit;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;

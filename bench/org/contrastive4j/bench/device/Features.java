@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /**
  * Rows of both sides, not yet of length 1: u is random, v half of its u and random for the rest. The same

@@ -7,9 +7,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 

@@ -1,7 +1,7 @@
 package org.contrastive4j.bench.device;
 
 import java.util.concurrent.TimeUnit;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.sim.SimDevice;

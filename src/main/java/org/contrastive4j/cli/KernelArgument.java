@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.SplittableRandom;
 import java.util.StringJoiner;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -11,7 +11,7 @@ import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.pretrained.FineTunedModel;
-import org.contrastive4j.pretrained.FineTuning;
+import org.contrastive4j.pretrained.FineTunedModel.FineTuning;
 import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.train.LossConfig;
@@ -122,7 +122,9 @@ final class PretrainedTraining {
         }
         List<String> without = given.matchedOptions().stream()
                 .map(OptionSpec::longestName)
-                .filter(name -> !own().contains(name) && !USED.contains(name))
+                .filter(name -> !own().contains(name)
+                        && !USED.contains(name)
+                        && !AugmentationOptions.fixed().containsKey(name))
                 .distinct()
                 .toList();
         IgnoredOptions.refuse(given, without, "without effect with --from, where the folder of the model decides");
@@ -206,11 +208,13 @@ final class PretrainedTraining {
         double rate = model.adapts() ? LORA_RATE : WHOLE_RATE;
         double decay = options.optimizer().weightDecay();
         boolean clip = model.pretrained().config().family() == PretrainedConfig.Family.CLIP;
+        boolean isAugmented = AugmentationOptions.fixed().keySet().stream().anyMatch(given::hasMatchedOption);
         return options.toBuilder()
                 .model(model.encoder().config())
+                .preprocessing(model.pretrained().preprocessing())
                 .vocabulary(model.encoder().config().text().vocabulary())
                 .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
-                .augmentation(Augmentation.none())
+                .augmentation(isAugmented ? options.augmentation() : Augmentation.none())
                 .learningRate(given.hasMatchedOption("--learning-rate") ? options.learningRate() : rate)
                 .optimizer(new AdamW.Config(
                         0.9, 0.98, 1e-6, given.hasMatchedOption("--weight-decay") ? decay : WEIGHT_DECAY))

@@ -371,8 +371,8 @@ public final class PairDataset {
 
         private final List<Entry> entries = new ArrayList<>();
         private final Map<String, Integer> counts = new LinkedHashMap<>();
-        private final Set<String> restored =
-                new HashSet<>(); // entries of earlier processes that were not found again yet
+        /** Entries of earlier processes that were not found again yet. */
+        private final Set<String> restored = new HashSet<>();
 
         private final boolean logs;
 

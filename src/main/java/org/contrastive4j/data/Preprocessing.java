@@ -23,11 +23,59 @@ import org.jspecify.annotations.Nullable;
  * @param cropRounding which pixel a centre between two is rounded to
  */
 public record Preprocessing(
-        int size, Fit fit, Resampler.Filter filter, double[] mean, double[] deviation, CropRounding cropRounding) {
+        int size, Fit fit, Filter filter, double[] mean, double[] deviation, CropRounding cropRounding) {
     private static final int CHANNELS = 3;
     private static final double[] CLIP_MEAN = {0.48145466, 0.4578275, 0.40821073};
     private static final double[] CLIP_DEVIATION = {0.26862954, 0.26130258, 0.27577711};
     private static final double[] HALF = {0.5, 0.5, 0.5};
+
+    /** Kernel of a resizing, which widens as the picture shrinks, as in Pillow. */
+    public enum Filter {
+        /** The cubic kernel with a = -0.5. */
+        BICUBIC(2) {
+            @Override
+            double weight(double x) {
+                double distance = Math.abs(x);
+                if (distance < 1) {
+                    return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1;
+                }
+                return distance < 2 ? (((distance - 5) * distance + 8) * distance - 4) * CUBIC : 0;
+            }
+        },
+        /** The triangle. */
+        BILINEAR(1) {
+            @Override
+            double weight(double x) {
+                return Math.max(0, 1 - Math.abs(x));
+            }
+        };
+
+        private static final double CUBIC = -0.5;
+        private final double support;
+
+        Filter(double support) {
+            this.support = support;
+        }
+
+        abstract double weight(double x);
+
+        double support() {
+            return support;
+        }
+
+        /**
+         * Resizes a square grid of vectors, such as position embeddings, in f64.
+         *
+         * @param grid [side, side, channels]
+         * @param side of the grid
+         * @param channels values of a vector
+         * @param toSide of the result
+         * @return [toSide, toSide, channels]
+         */
+        public float[] resize(float[] grid, int side, int channels, int toSide) {
+            return Resampler.resize(grid, side, channels, toSide, this);
+        }
+    }
 
     /** Ways to a square. */
     public enum Fit {
@@ -71,8 +119,7 @@ public record Preprocessing(
      * @return with its means and deviations
      */
     public static Preprocessing clip(int size) {
-        return new Preprocessing(
-                size, Fit.CROP, Resampler.Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.CROP, Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
     }
 
     /**
@@ -82,7 +129,7 @@ public record Preprocessing(
      * @return mean and deviation are 0.5
      */
     public static Preprocessing symmetric(int size) {
-        return new Preprocessing(size, Fit.CROP, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.CROP, Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
     }
 
     /**
@@ -92,7 +139,7 @@ public record Preprocessing(
      * @return with means and deviations of 0.5
      */
     public static Preprocessing sigLip(int size) {
-        return new Preprocessing(size, Fit.SQUASH, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.SQUASH, Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
     }
 
     /**

@@ -9,49 +9,18 @@ import java.util.Arrays;
  * <p>Two passes, rows first; weights are rounded to 22 bits and each pass to 8 bits, as there. Source: Pillow 9.4,
  * src/libImaging/Resample.c.
  */
-public final class Resampler {
+final class Resampler {
     private static final int PRECISION = 22;
-
-    /** Kernels. */
-    public enum Filter {
-        /** The cubic kernel with a = -0.5. */
-        BICUBIC(2) {
-            @Override
-            double weight(double x) {
-                double distance = Math.abs(x);
-                if (distance < 1) {
-                    return ((CUBIC + 2) * distance - (CUBIC + 3)) * distance * distance + 1;
-                }
-                return distance < 2 ? (((distance - 5) * distance + 8) * distance - 4) * CUBIC : 0;
-            }
-        },
-        /** The triangle. */
-        BILINEAR(1) {
-            @Override
-            double weight(double x) {
-                return Math.max(0, 1 - Math.abs(x));
-            }
-        };
-
-        private static final double CUBIC = -0.5;
-        private final double support;
-
-        Filter(double support) {
-            this.support = support;
-        }
-
-        abstract double weight(double x);
-    }
 
     private Resampler() {}
 
     /** The source positions that one target position is made of. */
     private record Window(int first, double[] weights) {}
 
-    private static Window[] windows(int from, int to, Filter filter) {
+    private static Window[] windows(int from, int to, Preprocessing.Filter filter) {
         double scale = (double) from / to;
         double stretch = Math.max(scale, 1);
-        double support = filter.support * stretch;
+        double support = filter.support() * stretch;
         Window[] windows = new Window[to];
         for (int target = 0; target < to; target++) {
             double centre = (target + 0.5) * scale;
@@ -83,8 +52,14 @@ public final class Resampler {
      * @param filter kernel of the resizing
      * @return [toHeight, toWidth, channels]
      */
-    public static byte[] resize(
-            byte[] pixels, int width, int height, int channels, int toWidth, int toHeight, Filter filter) {
+    static byte[] resize(
+            byte[] pixels,
+            int width,
+            int height,
+            int channels,
+            int toWidth,
+            int toHeight,
+            Preprocessing.Filter filter) {
         if (width < 1 || height < 1 || toWidth < 1 || toHeight < 1 || pixels.length != width * height * channels) {
             throw new IllegalArgumentException(pixels.length + " bytes of a picture of " + width + " x " + height
                     + " with " + channels + " channels, to be " + toWidth + " x " + toHeight
@@ -164,7 +139,7 @@ public final class Resampler {
      * @param filter kernel of the resizing
      * @return [toSide, toSide, channels]
      */
-    public static float[] resize(float[] grid, int side, int channels, int toSide, Filter filter) {
+    static float[] resize(float[] grid, int side, int channels, int toSide, Preprocessing.Filter filter) {
         Window[] windows = windows(side, toSide, filter);
         double[] wide = new double[side * toSide * channels];
         for (int y = 0; y < side; y++) {

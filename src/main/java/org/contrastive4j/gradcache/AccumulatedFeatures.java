@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * @param <B> the batch
  * @param <R> result of the loss
  */
-public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
+final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     private final Ops ops;
     private final List<ChunkEncoder<B>> encoders;
     private final RepresentationLoss<B, R> loss;
@@ -49,7 +49,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
      * @param microBatches k, at least 1; the samples of every encoder are split into k parts whose sizes differ by at
      *     most one
      */
-    public AccumulatedFeatures(
+    AccumulatedFeatures(
             Ops ops,
             List<ChunkEncoder<B>> encoders,
             RepresentationLoss<B, R> loss,

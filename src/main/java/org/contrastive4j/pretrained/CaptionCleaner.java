@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Cleans captions as CLIP's tokenizer does: composed characters, straight quotes, HTML entities resolved twice, runs of
- * white space as one blank, lower case.
+ * Cleans captions as the tokenizers of CLIP and SigLIP do. CLIP: composed characters, straight quotes, HTML entities
+ * resolved twice, runs of white space as one blank, lower case.
  *
  * <p>Limitations: of ftfy's repairs only composition and quotes, of HTML's names those of Latin-1 and of common
  * punctuation.
@@ -17,6 +17,8 @@ import java.util.regex.Pattern;
 final class CaptionCleaner {
     private static final Pattern ENTITY = Pattern.compile("&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+[0-9]*);?");
     private static final Pattern SPACE = Pattern.compile("\\s+", Pattern.UNICODE_CHARACTER_CLASS);
+    /** Python's string.punctuation. */
+    private static final Pattern PUNCTUATION = Pattern.compile("[!-/:-@\\[-`{-~]");
     /** Names of U+00A0 to U+00FF in order. */
     private static final String LATIN_1 = "nbsp iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg"
             + " macr deg plusmn sup2 sup3 acute micro para middot cedil sup1 ordm raquo frac14 frac12 frac34 iquest"
@@ -43,14 +45,61 @@ final class CaptionCleaner {
         return names;
     }
 
+    /** Rules of cleaning captions before they are tokenized. */
+    enum Cleaning {
+        /** CLIP: composition, quotes, entities, white space, lower case. */
+        CLIP,
+        /** open_clip's {@code whitespace}: the same without lower case. */
+        WHITE_SPACE,
+        /** open_clip's {@code canonicalize}: composition, quotes, entities, no ASCII punctuation, lower case. */
+        CANONICALIZE,
+        /** transformers, SigLIP: no ASCII punctuation, lower case. */
+        LOWER_CASE_WITHOUT_PUNCTUATION,
+        /** transformers, SigLIP with {@code do_lower_case} false. */
+        WITHOUT_PUNCTUATION,
+        /** transformers, SigLIP 2: lower case. */
+        LOWER_CASE;
+
+        String apply(String text) {
+            return switch (this) {
+                case CLIP -> lower(spaced(basic(text)));
+                case WHITE_SPACE -> spaced(basic(text));
+                case CANONICALIZE ->
+                    spaced(lower(
+                            PUNCTUATION.matcher(basic(text).replace('_', ' ')).replaceAll("")));
+                case LOWER_CASE_WITHOUT_PUNCTUATION ->
+                    spaced(PUNCTUATION.matcher(lower(unmarked(text))).replaceAll(""));
+                case WITHOUT_PUNCTUATION ->
+                    spaced(PUNCTUATION.matcher(unmarked(text)).replaceAll(""));
+                case LOWER_CASE -> lower(text);
+            };
+        }
+    }
+
     static String clean(String text) {
+        return Cleaning.CLIP.apply(text);
+    }
+
+    /** Without SentencePiece's sign for a blank. */
+    private static String unmarked(String text) {
+        return text.replace('\u2581', ' ');
+    }
+
+    private static String lower(String text) {
+        return text.toLowerCase(Locale.ROOT);
+    }
+
+    private static String spaced(String text) {
+        return SPACE.matcher(text).replaceAll(" ").strip();
+    }
+
+    private static String basic(String text) {
         String composed = Normalizer.normalize(text, Normalizer.Form.NFC)
                 .replace('\u2018', '\'')
                 .replace('\u2019', '\'')
                 .replace('\u201C', '"')
                 .replace('\u201D', '"');
-        String plain = unescape(unescape(composed));
-        return SPACE.matcher(plain).replaceAll(" ").strip().toLowerCase(Locale.ROOT);
+        return unescape(unescape(composed));
     }
 
     static String unescape(String text) {

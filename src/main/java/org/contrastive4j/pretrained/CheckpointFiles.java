@@ -147,10 +147,14 @@ final class CheckpointFiles implements AutoCloseable {
         });
     }
 
+    /** Whether the names of the files are those of open_clip. */
+    boolean isOpenClip() {
+        return shards.get(0).path().getFileName().toString().startsWith("open_clip");
+    }
+
     /** The configuration that belongs to the weights, else the other one. */
     PretrainedConfig config() {
-        String weights = shards.get(0).path().getFileName().toString();
-        List<String> names = weights.startsWith("open_clip")
+        List<String> names = isOpenClip()
                 ? List.of(OPEN_CLIP_CONFIG, HUGGING_FACE_CONFIG)
                 : List.of(HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG);
         for (String name : names) {

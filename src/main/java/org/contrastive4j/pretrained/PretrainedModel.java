@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
@@ -223,7 +224,9 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
-        return Tokenizers.open(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return Tokenizers.open(folder(), config, files.isOpenClip());
+        }
     }
 
     /**
@@ -237,10 +240,11 @@ public final class PretrainedModel implements AutoCloseable {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
             return tokenizer;
         }
+        int padding = tokenizer.paddingId().orElse(config.paddingId());
         return (caption, maxTokens) -> {
             int[] ids = tokenizer.encode(caption, maxTokens);
             int[] padded = Arrays.copyOf(ids, maxTokens);
-            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            Arrays.fill(padded, ids.length, maxTokens, padding);
             return padded;
         };
     }
@@ -433,6 +437,15 @@ public final class PretrainedModel implements AutoCloseable {
          * @return at least 1
          */
         int size();
+
+        /**
+         * Returns the id that fills captions up to the context, for models that read the padding.
+         *
+         * @return empty for the id in the configuration of the model
+         */
+        default OptionalInt paddingId() {
+            return OptionalInt.empty();
+        }
 
         /** Frees native memory where there is some. */
         @Override

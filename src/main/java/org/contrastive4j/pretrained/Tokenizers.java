@@ -1,20 +1,23 @@
 package org.contrastive4j.pretrained;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 
 /** Opens the tokenizer that belongs to a model. */
 final class Tokenizers {
+    /** Share of the embedded ids that a tokenizer must have: some models embed a few more than they use. */
+    private static final double LEAST_USED = 0.9;
+
     private Tokenizers() {}
 
-    static TextTokenizer open(Path folder, PretrainedConfig config) {
-        TextTokenizer tokenizer =
-                config.family() == PretrainedConfig.Family.SIGLIP ? sigLip(folder) : clip(folder, config);
+    /** @param openClip whether the weights are in the layout of open_clip */
+    static TextTokenizer open(Path folder, PretrainedConfig config, boolean openClip) {
+        boolean sigLip = config.family() == PretrainedConfig.Family.SIGLIP;
+        TextTokenizer tokenizer = sigLip ? HuggingFaceTextTokenizer.open(folder, openClip) : clip(folder, config);
         int vocabulary = config.encoder().text().vocabulary();
-        if (tokenizer.size() > vocabulary) {
-            int size = tokenizer.size();
+        int size = tokenizer.size();
+        if (size > vocabulary || (sigLip && size < LEAST_USED * vocabulary)) {
             tokenizer.close();
             throw new PretrainedException("the tokenizer in " + folder + " has " + size
                     + " ids, the text tower of the model " + vocabulary + ": it is the tokenizer of another model");
@@ -32,17 +35,5 @@ final class Tokenizers {
                     + ": it is the tokenizer of another model");
         }
         return tokenizer;
-    }
-
-    private static TextTokenizer sigLip(Path folder) {
-        Path file = folder.resolve("tokenizer.json");
-        if (Files.exists(file)) {
-            return HuggingFaceTextTokenizer.open(file);
-        }
-        if (Files.exists(folder.resolve("spiece.model"))) {
-            throw new PretrainedException(folder + " has its tokenizer in spiece.model alone, expected tokenizer.json;"
-                    + " convert it (AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) writes it)");
-        }
-        throw new PretrainedException(folder + " has no tokenizer: expected tokenizer.json");
     }
 }

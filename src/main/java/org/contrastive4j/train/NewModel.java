@@ -3,7 +3,6 @@ package org.contrastive4j.train;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.PairDataset;
-import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.nn.DualEncoder;
@@ -14,9 +13,8 @@ import org.contrastive4j.ops.Ops;
  *
  * @param encoder all of it is trained
  * @param captions stored in checkpoints
- * @param preprocessing of the configuration
  */
-record NewModel(DualEncoder encoder, Tokenizer captions, Preprocessing preprocessing) implements TrainableModel {
+record NewModel(DualEncoder encoder, Tokenizer captions) implements TrainableModel {
     private static final int TOKENIZER_CAPTIONS = 1_000_000;
 
     /** Trains a tokenizer on the captions of the training split. */
@@ -32,7 +30,7 @@ record NewModel(DualEncoder encoder, Tokenizer captions, Preprocessing preproces
                 ops,
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
                 config.seed());
-        return new NewModel(encoder, tokenizer, config.preprocessing());
+        return new NewModel(encoder, tokenizer);
     }
 
     @Override

@@ -68,7 +68,7 @@ public record TrainConfig(
     public enum Accumulation {
         /** One loss over the whole batch, see {@link org.contrastive4j.gradcache.GradCache}. */
         GRADCACHE,
-        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.AccumulatedFeatures}. */
+        /** One loss for each chunk, see {@link org.contrastive4j.gradcache.BatchStep#accumulatingFeatures}. */
         FEATURES
     }
 

@@ -4,11 +4,10 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker.CaptionEncoder;
-import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.nn.DualEncoder;
 
-/** An image and a text encoder for a {@link Trainer}, with the preprocessing of their inputs. */
+/** An image and a text encoder for a {@link Trainer}, with the tokenizer of their captions. */
 public interface TrainableModel extends AutoCloseable {
     /** The value of {@link #origin} that may differ on resume: the path of the model. */
     String LOCATION = "from";
@@ -43,13 +42,6 @@ public interface TrainableModel extends AutoCloseable {
      * @return owned by this model
      */
     CaptionEncoder captions();
-
-    /**
-     * Returns the preprocessing of pictures.
-     *
-     * @return for pictures of the size of the image encoder
-     */
-    Preprocessing preprocessing();
 
     /**
      * Sets the scale and bias of a new loss to those of the model, and freezes them if they are not trained. A model

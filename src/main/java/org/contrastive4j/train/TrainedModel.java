@@ -104,7 +104,7 @@ public final class TrainedModel implements AutoCloseable {
                 new BatchMaker(
                         data,
                         model.captions(),
-                        model.preprocessing(),
+                        config.preprocessing(),
                         config.model().text().maxTokens(),
                         config.seed()));
     }

@@ -4,7 +4,6 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.gradcache.AccumulatedFeatures;
 import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
@@ -78,7 +77,7 @@ final class TrainingSteps implements AutoCloseable {
                 ? new CapturedStep<>(ops, this::runEagerly, this::shape, budget(objective.metricsBytes(config.batch())))
                 : null;
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
-            gradient = new AccumulatedFeatures<>(
+            gradient = BatchStep.accumulatingFeatures(
                     ops,
                     objective.encoders(),
                     objective,

@@ -314,7 +314,7 @@ class CommandsTest {
             {"--vocabulary", "-5", "vocabulary is -5, expected 3 token ids or more"},
             {"--learning-rate", "NaN", "learning rate is NaN, expected a finite number above 0"},
             {"--image-size", "33", "--image-size 33 is not a multiple of --patch 8"},
-            {"--steps", "many", "Invalid value for option '--steps': 'many' is not an int"},
+            {"--steps", "many", "Invalid value for option '--steps': 'many' is not a whole number"},
             {"--stepps", "3", "unknown option --stepps; did you mean"},
             {"--resume", "nothing to resume"}
         }) {

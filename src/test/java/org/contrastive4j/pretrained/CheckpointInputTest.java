@@ -15,7 +15,6 @@ import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.Preprocessing;
-import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
@@ -201,7 +200,7 @@ class CheckpointInputTest {
                 Preprocessing squash = new Preprocessing(
                         size,
                         Preprocessing.Fit.SQUASH,
-                        Resampler.Filter.BILINEAR,
+                        Preprocessing.Filter.BILINEAR,
                         new double[] {0.5, 0.5, 0.5},
                         new double[] {0.5, 0.5, 0.5},
                         Preprocessing.CropRounding.HALF_EVEN);
@@ -231,7 +230,7 @@ class CheckpointInputTest {
                 values[i] = (float) grid[i];
             }
             double[] golden = GoldenModel.values(file, String.valueOf(side));
-            float[] found = Resampler.resize(values, 4, 5, side, Resampler.Filter.BICUBIC);
+            float[] found = Preprocessing.Filter.BICUBIC.resize(values, 4, 5, side);
             for (int i = 0; i < golden.length; i++) {
                 assertEquals(golden[i], found[i], 1e-5);
             }
@@ -252,7 +251,7 @@ class CheckpointInputTest {
             assertArrayEquals(Arrays.copyOf(before, width), Arrays.copyOf(after, width));
             float[] grid = Arrays.copyOfRange(before, width, before.length);
             assertArrayEquals(
-                    Resampler.resize(grid, 3, width, 5, Resampler.Filter.BICUBIC),
+                    Preprocessing.Filter.BICUBIC.resize(grid, 3, width, 5),
                     Arrays.copyOfRange(after, width, after.length));
             wide.save(folder.resolve("wide"));
             try (PretrainedModel again = PretrainedModel.open(ops, folder.resolve("wide"))) {
@@ -303,7 +302,7 @@ class CheckpointInputTest {
         try (Ops ops = Backend.open("cpu");
                 PretrainedModel model = PretrainedModel.open(ops, folder)) {
             Preprocessing read = model.preprocessing();
-            assertEquals(Resampler.Filter.BILINEAR, read.filter());
+            assertEquals(Preprocessing.Filter.BILINEAR, read.filter());
             assertEquals(Preprocessing.CropRounding.DOWN, read.cropRounding());
             assertEquals(0.2, read.mean()[1]);
             edit("preprocessor_config.json", "\"height\": 12", "\"height\": 16");

@@ -26,6 +26,7 @@ import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.RandomKey;
+import org.contrastive4j.pretrained.FineTunedModel.FineTuning;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;

@@ -9,7 +9,7 @@ import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
 
-/** A model of a few thousand weights and random pairs for it. */
+/** A model with a few thousand weights, and random pairs for it. */
 public final class TinyPairs {
     private static final int VOCABULARY = 23;
     private static final int IMAGE = 8;

@@ -11,7 +11,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.DeviceLostException;
 import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.jspecify.annotations.Nullable;
 

@@ -91,6 +91,11 @@ final class CudaKernel implements Kernel {
                             + attributes.registers()
                             + " registers per thread, or it declares that limit");
         }
+        if (launch.cluster() != null) {
+            throw new LaunchException("kernel " + name + " was given clusters of " + launch.cluster()
+                    + " at the launch, which the driver interface of this library does not have; declare"
+                    + " .reqnctapercluster in the PTX text");
+        }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
         synchronized (this) {
             allowShared(launch.sharedBytes());

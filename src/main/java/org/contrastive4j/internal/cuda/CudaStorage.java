@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cuda;
 
 import java.nio.ByteBuffer;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /** A block of the pool, or a part of one. */
 final class CudaStorage extends DeviceStorage {

@@ -2,8 +2,8 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
 import java.util.Objects;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;

@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;

@@ -3,7 +3,7 @@ package org.contrastive4j.internal.ptx;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.function.LongSupplier;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;

@@ -1,9 +1,9 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.tensor.DType;

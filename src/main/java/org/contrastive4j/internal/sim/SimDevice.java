@@ -9,10 +9,11 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.PtxException;
@@ -21,6 +22,7 @@ import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.contrastive4j.internal.parse.Program;
+import org.contrastive4j.internal.parse.ProgramLinker;
 import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
@@ -268,22 +270,49 @@ public final class SimDevice implements PtxDevice {
     @Override
     public synchronized PtxModule module(String name, String ptx) {
         checkOpen();
-        SimModule module = modules.get(ptx);
+        return link(List.of(new Source(name, ptx)));
+    }
+
+    /**
+     * A PTX text.
+     *
+     * @param name of its file, for messages
+     */
+    public record Source(String name, String ptx) {}
+
+    /**
+     * Loads several texts as one module: what one declares as {@code .extern}, another defines.
+     *
+     * @param sources the first gives the module its name
+     * @throws PtxException naming file and line of what cannot be loaded
+     */
+    public synchronized PtxModule link(List<Source> sources) {
+        checkOpen();
+        String key = sources.stream().map(Source::ptx).collect(Collectors.joining("\0"));
+        SimModule module = modules.get(key);
         if (module == null) {
-            Program program = Parser.parse(name, Preprocessed.text(name, ptx, null));
-            boolean exact = program.target().endsWith("a");
-            if (program.architecture() > options.architecture()
-                    || exact && program.architecture() != options.architecture()) {
-                throw new PtxException(
-                        name,
-                        0,
-                        0,
-                        "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+            List<Program> programs = new ArrayList<>();
+            for (Source source : sources) {
+                programs.add(parse(source));
             }
-            module = new SimModule(this, name, program);
-            modules.put(ptx, module);
+            module = new SimModule(this, sources.get(0).name(), ProgramLinker.link(programs));
+            modules.put(key, module);
         }
         return module;
+    }
+
+    private Program parse(Source source) {
+        Program program = Parser.parse(source.name(), Preprocessed.text(source.name(), source.ptx(), null));
+        boolean exact = program.target().endsWith("a");
+        if (program.architecture() > options.architecture()
+                || exact && program.architecture() != options.architecture()) {
+            throw new PtxException(
+                    source.name(),
+                    0,
+                    0,
+                    "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+        }
+        return program;
     }
 
     @Override

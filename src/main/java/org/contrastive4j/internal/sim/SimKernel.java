@@ -95,7 +95,16 @@ final class SimKernel implements Kernel {
             throw new LaunchException(what + launch.sharedBytes() + " dynamic and " + code.sharedBytes()
                     + " static bytes of shared memory, a block can have " + most);
         }
-        Launch.Dim cluster = code.clusterSize();
+        Launch.Dim declared = Linker.dimensions(function, ".reqnctapercluster");
+        Launch.Dim cluster = launch.cluster() == null ? code.clusterSize() : launch.cluster();
+        if (declared != null && !declared.equals(cluster)) {
+            throw new LaunchException(what + "cluster " + cluster + ", expected exactly " + declared + " blocks");
+        }
+        if (declared == null
+                && launch.cluster() == null
+                && function.directives().containsKey(".explicitcluster")) {
+            throw new LaunchException(what + "the kernel needs a launch in clusters, their size was not given");
+        }
         if (launch.grid().x() % cluster.x() != 0
                 || launch.grid().y() % cluster.y() != 0
                 || launch.grid().z() % cluster.z() != 0) {

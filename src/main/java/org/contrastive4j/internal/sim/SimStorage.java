@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.sim;
 
 import java.nio.ByteBuffer;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.jspecify.annotations.Nullable;
 

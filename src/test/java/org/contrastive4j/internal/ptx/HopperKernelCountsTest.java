@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Factors;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Pairs;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Statistics;

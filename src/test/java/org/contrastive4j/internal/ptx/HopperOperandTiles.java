@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 

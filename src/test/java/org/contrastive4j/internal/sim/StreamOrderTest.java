@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;

@@ -98,7 +98,7 @@ final class AddressResolver {
                     bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
         }
         Layout layout = warp.cta.cluster().grid().code().localLayout();
-        if (!layout.contains(offset, bytes)) {
+        if (!layout.contains(offset, bytes) && !warp.isOnStack(lane, offset, bytes)) {
             throw warp.fault(
                     Fault.Kind.OUT_OF_BOUNDS,
                     step,

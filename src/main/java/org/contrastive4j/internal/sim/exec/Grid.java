@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -8,9 +9,12 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxModule.Launch;
+import org.jspecify.annotations.Nullable;
 
 /** One launch: its blocks in clusters, run on all cores unless blocks can communicate. */
 public final class Grid {
+    private static final int WORKSPACE = 64;
+
     private final Code code;
     private final Launch launch;
     private final Region parameters;
@@ -19,6 +23,7 @@ public final class Grid {
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
+    private @Nullable Region workspace;
     private Consumer<String> printed = System.out::print;
     private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
@@ -45,6 +50,19 @@ public final class Grid {
         this.schedule = schedule;
         this.limit = limit;
         this.architecture = architecture;
+    }
+
+    /** Blocks of a cluster: those of the launch, else those that the kernel declares. */
+    Launch.Dim clusterSize() {
+        return launch.cluster() == null ? code.clusterSize() : launch.cluster();
+    }
+
+    /**
+     * Returns the address of the memory that blocks of a cooperative launch synchronise through: its size, then a
+     * counter; 0 in other launches.
+     */
+    long workspace() {
+        return workspace == null ? 0 : workspace.base();
     }
 
     /** Takes what kernels print; standard output unless another is set. */
@@ -101,10 +119,10 @@ public final class Grid {
         for (Observer observer : observers) {
             observer.begin(this);
         }
-        Launch.Dim size = code.clusterSize();
+        Launch.Dim size = clusterSize();
         int clusters = Math.toIntExact(launch.grid().count() / size.count());
         if (launch.cooperative()) {
-            runTogether(clusters);
+            runWithWorkspace(clusters);
         } else if (code.communicatesAcrossBlocks() || clusters == 1) {
             for (int c = 0; c < clusters; c++) {
                 runAlone(cluster(c));
@@ -171,6 +189,18 @@ public final class Grid {
         end(cluster);
     }
 
+    private void runWithWorkspace(int clusters) {
+        workspace = memory.allocate(WORKSPACE, "workspace of the grid", Region.Space.GLOBAL);
+        Arrays.fill(workspace.data(), (byte) 0);
+        workspace.store(0, Integer.BYTES, WORKSPACE);
+        workspace.markWritten(0, WORKSPACE);
+        try {
+            runTogether(clusters);
+        } finally {
+            memory.free(workspace);
+        }
+    }
+
     private void runTogether(int clusters) {
         List<Cluster> all = new ArrayList<>();
         for (int c = 0; c < clusters; c++) {
@@ -193,7 +223,7 @@ public final class Grid {
 
     /** The blocks of a cluster, which are neighbours in the grid. */
     private Cluster cluster(int index) {
-        Launch.Dim size = code.clusterSize();
+        Launch.Dim size = clusterSize();
         Launch.Dim grid = launch.grid();
         int alongX = grid.x() / size.x();
         int alongY = grid.y() / size.y();

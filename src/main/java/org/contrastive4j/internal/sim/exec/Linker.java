@@ -47,6 +47,7 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
+    private boolean usesStack;
     private Function current; // whose instructions are linked now
 
     private Linker(Program program, Function entry, Map<String, Region> globals) {
@@ -91,6 +92,7 @@ public final class Linker {
             steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
+        int stackBase = usesStack ? align(localEnd, LOCAL_GAP) : -1;
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
         return new Code(
@@ -102,7 +104,9 @@ public final class Linker {
                 shared.bytes(),
                 shared.layout(),
                 shared.end(),
-                localEnd,
+                shared.reserved(),
+                usesStack ? stackBase + LocalStack.BYTES : localEnd,
+                stackBase,
                 localLayout,
                 clusterSize(),
                 communicates,
@@ -228,7 +232,8 @@ public final class Linker {
                 return program.functions().stream()
                         .filter(function -> function.name().equals(symbol.name()) && function.defined())
                         .findFirst()
-                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
+                        .orElseThrow(() -> call.error("function " + symbol.name()
+                                + " has no body in this file; link the file that defines it"));
             }
         }
         throw call.error("the call names no function");
@@ -272,6 +277,10 @@ public final class Linker {
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
+    String entryName() {
+        return entry.name();
+    }
+
     int row(Register register) {
         return firstRow(current) + register.index() * ROW;
     }
@@ -298,6 +307,9 @@ public final class Linker {
     }
 
     int special(String name, Instruction instruction) {
+        if (name.startsWith("%reserved_smem")) {
+            return constant(name.endsWith("_1") || name.endsWith("_begin") ? shared.reserved() : 0);
+        }
         if (!Specials.isKnown(name)) {
             throw instruction.error("the simulator does not support the special register " + name);
         }
@@ -350,6 +362,11 @@ public final class Linker {
 
     int start(Function function) {
         return Objects.requireNonNull(starts.get(function.name()), function.name());
+    }
+
+    /** Some instruction allocates local memory. */
+    void usesStack() {
+        usesStack = true;
     }
 
     /** Some instruction lets blocks communicate. */
