@@ -52,6 +52,16 @@ public final class Layout {
         return false;
     }
 
+    /** Returns the variable that contains a byte and where in it, for messages; nothing where there is none. */
+    String name(int offset) {
+        for (Extent extent : extents) {
+            if (extent.contains(offset, 1)) {
+                return " (" + extent.name + "+" + (offset - extent.from) + ")";
+            }
+        }
+        return offset >= openEnd ? " (dynamic shared memory+" + (offset - openEnd) + ")" : "";
+    }
+
     /** Returns where an offset is, for messages: in, behind or before a variable. */
     String describe(long offset) {
         Extent before = null;
