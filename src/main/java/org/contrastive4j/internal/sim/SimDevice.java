@@ -128,6 +128,11 @@ public final class SimDevice implements PtxDevice {
         printed = sink;
     }
 
+    /** Lets an observer see every instruction and access, after the checks. */
+    public void debugWith(Observer observer) {
+        observers.add(observer);
+    }
+
     /**
      * Collects faults instead of ending the launch at the first one: a launch goes on after what lets it go on, and
      * returns as if nothing had happened.

@@ -150,7 +150,7 @@ public final class Grid {
         int clusters = Math.toIntExact(launch.grid().count() / size.count());
         if (launch.cooperative()) {
             runWithWorkspace(clusters);
-        } else if (code.communicatesAcrossBlocks() || clusters == 1) {
+        } else if (code.communicatesAcrossBlocks() || clusters == 1 || isSequential()) {
             for (int c = 0; c < clusters; c++) {
                 runAlone(cluster(c));
             }
@@ -187,6 +187,10 @@ public final class Grid {
         if (fault.get() != null) {
             throw fault.get();
         }
+    }
+
+    private boolean isSequential() {
+        return Arrays.stream(observers).anyMatch(Observer::isSequential);
     }
 
     private void begin(Cluster cluster) {
