@@ -127,10 +127,10 @@ final class PtxRunTest {
         run("clusterlaunch", "--grid", "4", "--cluster", "2", "--block", "32", "--arg", "out:i32:4")
                 .prints(0, "302 302 702 702");
         String[] copy = {
-            "--entry", "copy2d", "--shared", "64", "--arg", "map:4:i32:4x4:4x4", "--arg", "map:4:i32:4x4:4x4",
-            "--arg", "in:i32:2", "--arg", "out:u8:64:iota", "--arg", "u32:64", "--print", "6"
+            "--entry", "copy2d", "--shared", "64", "--arg", "map:3:i32:4x4:4x4", "--arg", "map:3:i32:4x4:4x4",
+            "--arg", "in:i32:16:iota", "--arg", "out:u8:64", "--arg", "u32:64", "--print", "6"
         };
-        run("tensorcopy", copy).prints(0, "0 1 2 3 4 5 ...");
+        run("tensorcopy", copy).prints(0, "4 0 0 0 5 0 ...");
         copy[5] = "map:5:i32:4x4:4x4";
         run("tensorcopy", copy).prints(2, "argument 5 of a tensor map is not a buffer");
     }
