@@ -46,7 +46,7 @@ final class TorchLosses {
                 semiHard(logits).add(semiHard(logits.t())).mul(perRow(logits));
             case "sinkhorn" -> sinkhorn(logits);
             case "sinkhorn-symmetric" -> bothWays(logits, TorchLosses::sinkhorn);
-            default -> throw new IllegalArgumentException("no PyTorch twin of loss " + name);
+            default -> throw new IllegalArgumentException("no PyTorch reference for loss " + name);
         };
     }
 

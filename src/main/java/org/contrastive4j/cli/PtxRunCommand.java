@@ -24,8 +24,10 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Launches one kernel of a PTX file. */
 @Command(
@@ -54,6 +56,9 @@ import picocli.CommandLine.Parameters;
 final class PtxRunCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private Path file;
+
+    @Spec
+    private CommandSpec spec;
 
     @Mixin
     private PtxSource source;
@@ -116,7 +121,11 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--print", paramLabel = "COUNT", description = "elements of each out buffer that are printed")
     private int print = 8;
 
-    @Option(names = "--device", paramLabel = "NAME", description = "sim, cuda, or cuda:1 for the second GPU")
+    @Option(
+            names = "--device",
+            completionCandidates = Candidates.Devices.class,
+            paramLabel = "NAME",
+            description = "sim, cuda, or cuda:1 for the second GPU")
     private String device = "sim";
 
     @Option(
@@ -178,6 +187,12 @@ final class PtxRunCommand implements Callable<Integer> {
             throw new IllegalArgumentException("--print is " + print + ", expected 0 or more");
         }
         text = source.readOne(file);
+        if (schedules != null) {
+            IgnoredOptions.refuse(
+                    spec.commandLine().getParseResult(),
+                    List.of("--print"),
+                    "without effect with --faults, which prints faults only");
+        }
         if (device.equals("sim")) {
             return schedules == null ? simulate() : search(schedules);
         }

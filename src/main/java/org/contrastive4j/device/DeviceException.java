@@ -23,7 +23,9 @@ public class DeviceException extends RuntimeException {
         super(message, cause);
     }
 
-    /** Thrown after an error that the driver does not recover from: nothing works on this device until the process ends. */
+    /**
+     * Thrown after an error that the driver does not recover from: nothing works on this device until the process ends.
+     */
     public static class DeviceLostException extends DeviceException {
         /**
          * Creates the exception.

@@ -83,8 +83,8 @@ public interface PtxModule {
          * @param stream of the device that loaded the kernel
          * @param launch grid, block and dynamic shared memory
          * @param arguments one for each declared parameter, in order
-         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes
-         *     are invalid
+         * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared
+         *     bytes are invalid
          * @throws KernelException when the kernel failed; a GPU may report it only at a later call
          */
         void launch(DeviceStream stream, Launch launch, Object... arguments);
@@ -102,8 +102,11 @@ public interface PtxModule {
 
     /** Thrown for PTX text that is refused; names the file, the line where known, and the reason. */
     class PtxException extends RuntimeException {
+        /** File of the error; empty if the text did not come from a file. */
         private final String file;
+        /** Line of the error, from 1; 0 if unknown. */
         private final int line;
+        /** Column of the error, from 1; 0 if unknown. */
         private final int column;
 
         /**
@@ -199,6 +202,7 @@ public interface PtxModule {
          * @param block number of threads along x, y and z
          * @param sharedBytes dynamic shared memory of each block
          * @param cooperative whether all blocks are resident at the same time
+         * @param cluster number of blocks of a cluster along x, y and z; null for the clusters that the kernel declares
          * @throws LaunchException naming the size that is out of range
          */
         public Launch {
@@ -218,7 +222,15 @@ public interface PtxModule {
             }
         }
 
-        /** Creates a launch in the clusters that the kernel declares. */
+        /**
+         * Creates a launch in the clusters that the kernel declares.
+         *
+         * @param grid number of blocks along x, y and z
+         * @param block number of threads along x, y and z
+         * @param sharedBytes dynamic shared memory of each block
+         * @param cooperative whether all blocks are resident at the same time
+         * @throws LaunchException when a size is out of range
+         */
         public Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) {
             this(grid, block, sharedBytes, cooperative, null);
         }
@@ -270,6 +282,10 @@ public interface PtxModule {
         /**
          * Returns a copy in clusters of this size, for a kernel that does not declare one. The simulator launches it;
          * on a GPU the size has to be declared in the PTX text by {@code .reqnctapercluster}.
+         *
+         * @param size number of blocks of a cluster along x, y and z
+         * @return the launch
+         * @throws LaunchException when a size is less than 1
          */
         public Launch inClusters(Dim size) {
             return new Launch(grid, block, sharedBytes, cooperative, size);

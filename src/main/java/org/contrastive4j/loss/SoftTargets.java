@@ -10,28 +10,38 @@ import org.contrastive4j.tensor.Tensor;
  * cross-entropy needs only products of the matrix with representations.
  */
 public sealed interface SoftTargets permits SparseTargets, LowRankTargets, SimilarityTargets, MixedTargets {
-    /** How far from 1 the sum of a row may be. */
+    /** Largest deviation of the sum of a row from 1. */
     double TOLERANCE = 1e-5;
 
-    /** Rows. */
+    /**
+     * Returns the number of rows.
+     *
+     * @return n
+     */
     int n();
 
-    /** Columns. */
+    /**
+     * Returns the number of columns.
+     *
+     * @return m
+     */
     int m();
 
     /**
-     * out = q y.
+     * Computes out = q y.
      *
+     * @param ops backend
      * @param y [m, d]; read
-     * @param out [n, d]; written
+     * @param out [n, d]; overwritten
      */
     void apply(Ops ops, Tensor y, Tensor out);
 
     /**
-     * out = q^T x.
+     * Computes out = q^T x.
      *
+     * @param ops backend
      * @param x [n, d]; read
-     * @param out [m, d]; written
+     * @param out [m, d]; overwritten
      */
     void applyTransposed(Ops ops, Tensor x, Tensor out);
 
@@ -98,7 +108,15 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
         return new MixedTargets(share, soft, hard);
     }
 
-    /** @throws LossOptionException when a weight is negative or no number, or a row's weights do not sum to 1 */
+    /**
+     * Checks that the weights of a row are a distribution.
+     *
+     * @param row number of the row, for the message
+     * @param least smallest weight of the row
+     * @param sum of the weights of the row
+     * @throws LossOptionException when a weight is negative or NaN, or the sum differs from 1 by more than
+     *     {@link #TOLERANCE}
+     */
     static void requireDistribution(int row, double least, double sum) {
         LossOptionException.require(
                 least >= 0 && Math.abs(sum - 1) <= TOLERANCE,
@@ -107,7 +125,13 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
                         + "; expected a distribution: none below 0, sum 1; divide each row by its sum");
     }
 
-    /** Refuses tensors that do not fit. */
+    /**
+     * Checks that two matrices fit these targets.
+     *
+     * @param ofColumns matrix with a row for each column
+     * @param ofRows matrix with a row for each row, of the same width
+     * @throws ShapeException when the numbers of rows are not m and n, or the widths differ
+     */
     default void requireShapes(Tensor ofColumns, Tensor ofRows) {
         if (ofColumns.dim(0) != m() || ofRows.dim(0) != n() || ofColumns.dim(1) != ofRows.dim(1)) {
             throw new ShapeException("soft targets of " + n() + " rows and " + m() + " columns, given " + ofRows

@@ -100,8 +100,11 @@ public interface Memory extends AutoCloseable {
 
     /** Signals that an allocation would exceed the limit of a memory. Nothing was allocated. */
     final class OutOfBudgetException extends RuntimeException {
+        /** Bytes of the refused allocation. */
         private final long requested;
+        /** Bytes in use at that time; -1 if unknown. */
         private final long live;
+        /** Limit in bytes; -1 if unknown. */
         private final long limit;
 
         /**

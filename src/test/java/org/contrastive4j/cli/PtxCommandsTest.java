@@ -162,6 +162,14 @@ class PtxCommandsTest {
                 entries(run("ptx", "expand", file, "-D", "NAME=named").out()));
     }
 
+    @Test
+    void expand_withAMacroThatNoLineUses_isRefused() throws IOException {
+        String file =
+                write("macro.ptx", HEAD + "#ifndef SIZE\n#define SIZE 4\n#endif\n// SIZE\n.global .u32 x[SIZE];\n");
+        run("ptx", "expand", file, "-D", "SIEZ=8").prints(Main.REFUSED, "-D SIEZ has no effect", "uses this macro");
+        run("ptx", "expand", file, "-D", "SIZE=4").prints(0, "x[4]");
+    }
+
     private static List<String> entries(String ptx) {
         return Parser.parse("expanded.ptx", ptx).entries().stream()
                 .map(Function::name)

@@ -144,7 +144,7 @@ class GradCacheTest {
      * compared on the loss alone.
      */
     @Test
-    void gradientsOfScaleAndBiasDoNotDependOnChunks() {
+    void step_anyChunks_givesTheSameGradientsOfScaleAndBias() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, 1.5, 0.25);
                 Linears linears = new Linears(ops, 0)) {
@@ -259,7 +259,7 @@ class GradCacheTest {
     }
 
     @Test
-    void equivalenceCheckPassesKeyedRandomness() {
+    void equivalenceCheck_keyedRandomness_passes() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {
@@ -270,7 +270,7 @@ class GradCacheTest {
     }
 
     @Test
-    void randomnessThatIsNotKeyedGivesAnotherGradientAndIsNamed() {
+    void equivalenceCheck_randomnessWithoutKey_namesTheLayer() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, Linears.NOT_KEYED)) {
@@ -282,7 +282,7 @@ class GradCacheTest {
     }
 
     @Test
-    void chunkStatisticsAreReportedAndNamed() {
+    void equivalenceCheck_statisticsOfAChunk_namesTheLayer() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, Linears.CHUNK_STATISTICS)) {
@@ -295,7 +295,7 @@ class GradCacheTest {
     }
 
     @Test
-    void budgetChangesTheWorkButNotABit() {
+    void step_anyBudget_givesTheSameBits() {
         try (Ops ops = Backend.open("cpu");
                 Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
@@ -328,7 +328,7 @@ class GradCacheTest {
     }
 
     @Test
-    void budgetAloneChoosesChunks() {
+    void plan_budgetOnly_choosesChunks() {
         try (Ops ops = Backend.open("cpu");
                 Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
@@ -356,7 +356,7 @@ class GradCacheTest {
     }
 
     @Test
-    void peakGrowsOnlyByRepresentationsWhenTheBatchDoubles() {
+    void step_doubledBatch_addsOnlyRepresentationsToThePeak() {
         try (Ops ops = Backend.open("cpu");
                 Trained model = new Trained(ops, TinyPairs.model(0.1))) {
             model.parameters().forEach(Parameter::gradient);
@@ -389,7 +389,7 @@ class GradCacheTest {
     }
 
     @Test
-    void stepsAccumulateAndScale() {
+    void step_twice_accumulatesScaledGradients() {
         try (Ops ops = Backend.open("cpu-f64");
                 Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
@@ -404,7 +404,7 @@ class GradCacheTest {
     }
 
     @Test
-    void frozenEncoderIsEncodedOnceAndGetsNoGradient() {
+    void step_frozenEncoder_isEncodedOnceWithoutGradient() {
         try (Ops ops = Backend.open("cpu-f64");
                 Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
@@ -425,7 +425,7 @@ class GradCacheTest {
     }
 
     @Test
-    void tiedEncodersAddTheirGradients() {
+    void step_tiedEncoders_addTheirGradients() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {
@@ -490,7 +490,7 @@ class GradCacheTest {
     }
 
     @Test
-    void anyEncoderCanTakePart() {
+    void step_encoderWithoutTape_isSupported() {
         double[] batch = {-1, 0.5, 2, 0.1, -0.7};
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops)) {
@@ -511,7 +511,7 @@ class GradCacheTest {
     }
 
     @Test
-    void badChunksAreRefusedBeforeAnythingIsEncoded() {
+    void step_invalidChunks_areRefusedBeforeEncoding() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {

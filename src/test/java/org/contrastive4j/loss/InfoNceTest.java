@@ -98,7 +98,7 @@ class InfoNceTest {
 
     @ParameterizedTest
     @EnumSource(InfoNce.Direction.class)
-    void gradientsAgreeWithCentralDifferences(InfoNce.Direction direction) {
+    void gradient_agreesWithCentralDifferences(InfoNce.Direction direction) {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.of(ops, direction, 1.2, 0.4);
                 Parameter u = parameter(ops, "u", 5, 3);
@@ -126,7 +126,7 @@ class InfoNceTest {
     }
 
     @Test
-    void onTheTapeTheLossIsScaledByWhatComesAfterIt() {
+    void backward_laterFunctions_scaleTheGradient() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Parameter u = parameter(ops, "u", 4, 3);
@@ -146,7 +146,7 @@ class InfoNceTest {
     }
 
     @Test
-    void scaleStartsAndStaysWhereClipHasIt() {
+    void logScale_initialAndClamped_asInClip() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops)) {
             assertEquals(Math.log(1 / 0.07), loss.logScale().value().toDoubles()[0]);
@@ -204,7 +204,7 @@ class InfoNceTest {
     }
 
     @Test
-    void workspaceIsWhatItSays() {
+    void workspaceBytes_equalsTheBytesUsed() {
         try (Ops ops = Backend.open("cpu");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Tensor u = ops.zeros(Shape.of(700, 24));

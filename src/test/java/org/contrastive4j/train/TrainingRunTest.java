@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -24,10 +25,12 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSeeds;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -171,25 +174,26 @@ class TrainingRunTest {
         return lines;
     }
 
+    @Tag("sampled")
     @Test
     void train_withADiskThatFillsAtAnyWrite_resumesToTheSameBits() throws IOException {
         Path whole = folder.resolve("whole");
-        List<String> expected = run(whole, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS);
+        FullDisk ample = new FullDisk(Integer.MAX_VALUE);
+        List<String> expected = run(whole, ample, config(STEPS), STEPS);
         List<String> files = names(whole);
-        for (int writes = 0; ; writes++) {
-            Path out = folder.resolve("full" + writes);
-            FullDisk disk = new FullDisk(writes);
+        int writes = Integer.MAX_VALUE - ample.writesLeft;
+        assertTrue(writes > 30, "every file is written through the disk of the test: " + writes);
+        for (int count : SampledSeeds.of(writes, 4)) {
+            Path out = folder.resolve("full" + count);
             try {
-                run(out, disk, config(STEPS), STEPS);
-                assertTrue(writes > 30, "every file is written through the disk of the test: " + writes);
-                return;
+                run(out, new FullDisk(count), config(STEPS), STEPS);
+                fail("no write failed after " + count + " of " + writes);
             } catch (RunFolder.RunFolderException | CheckpointException full) {
                 assertTrue(full.getMessage().contains("free disk space"), full.getMessage());
                 assertTrue(full.getMessage().contains("No space left"), full.getMessage());
             }
-            assertEquals(
-                    expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + writes);
-            assertEquals(withoutTimes(whole), withoutTimes(out), "full at " + writes);
+            assertEquals(expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + count);
+            assertEquals(withoutTimes(whole), withoutTimes(out), "full at " + count);
             assertEquals(files.size(), names(out).size(), names(out).toString());
         }
     }

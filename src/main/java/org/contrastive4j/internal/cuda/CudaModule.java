@@ -27,12 +27,12 @@ import org.contrastive4j.internal.parse.Signatures;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** PTX that the driver has assembled for its GPU. */
+/** A module: PTX that the driver has assembled for its GPU. */
 final class CudaModule implements PtxModule {
     private static final Logger LOG = LoggerFactory.getLogger(CudaModule.class);
     private static final int LOG_BYTES = 1 << 16;
 
-    /** Error codes caused by the text. */
+    /** Result codes that mean that the text is at fault. */
     private static final Set<Integer> REFUSED = Set.of(
             CUresult.CUDA_ERROR_INVALID_PTX,
             CUresult.CUDA_ERROR_INVALID_IMAGE,
@@ -54,12 +54,13 @@ final class CudaModule implements PtxModule {
         this.signatures = signatures;
     }
 
-    /** On a thread that has entered the device. */
+    /** Requires that this thread has entered the device. */
     static CudaModule load(CudaDevice device, String name, String ptx) {
         PtxHeader header = PtxHeader.read(name, ptx);
         Map<String, List<Parameter>> signatures = Signatures.of(name, ptx);
         byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
-        // outside the heap: the garbage collector waits while the driver reads an array, and big kernels take seconds
+        // off the heap: the garbage collector would wait while the driver reads an array, and large kernels take
+        // seconds
         ByteBuffer image = ByteBuffer.allocateDirect(text.length + 1).put(text).rewind();
         JITOptions options = new JITOptions();
         options.putBytes(CUjit_option.CU_JIT_INFO_LOG_BUFFER, new byte[LOG_BYTES]);
@@ -147,7 +148,7 @@ final class CudaModule implements PtxModule {
                         signatures.get(kernel), "the source declares every entry that the driver finds"));
     }
 
-    /** On a thread that has entered the device. */
+    /** Requires that this thread has entered the device. */
     void unload() {
         device.errors().check(cuModuleUnload(module), "cuModuleUnload", () -> name);
     }

@@ -59,7 +59,7 @@ public final class SimDevice implements PtxDevice {
     private final StreamOrder order;
     private final RaceCheck races;
     private final SimStream stream;
-    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock capturing = new ReentrantLock();
     private final ReentrantLock running = new ReentrantLock();
     private final AtomicLong waits = new AtomicLong();
     private final AtomicLong uploads = new AtomicLong();
@@ -198,20 +198,20 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
-    /** One thread records at a time. */
-    void beginRecording() {
-        checkNotRecording("nothing else can be recorded");
-        recording.lock();
+    /** Begins a capture; one thread captures at a time. */
+    void beginCapture() {
+        checkNotCapturing("a second capture cannot begin");
+        capturing.lock();
     }
 
-    void endRecording() {
-        recording.unlock();
+    void endCapture() {
+        capturing.unlock();
     }
 
     /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotRecording(String what) {
-        if (recording.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is recorded; do it before");
+    void checkNotCapturing(String what) {
+        if (capturing.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is captured; do it before");
         }
     }
 
@@ -234,7 +234,7 @@ public final class SimDevice implements PtxDevice {
     public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
         checkOpen();
         SimStream mine = SimStream.of(this, on);
-        if (recording.isHeldByCurrentThread()) {
+        if (capturing.isHeldByCurrentThread()) {
             return mine.fromScratch(bytes);
         }
         ledger.check(bytes);
@@ -269,7 +269,7 @@ public final class SimDevice implements PtxDevice {
             throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE);
         }
         checkOpen();
-        checkNotRecording("pinned memory cannot be allocated");
+        checkNotCapturing("pinned memory cannot be allocated");
         ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
         return new PinnedBuffer() {
             private boolean gone;
@@ -351,9 +351,9 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void synchronize() {
         checkOpen();
-        checkNotRecording("waiting");
-        recording.lock(); // of another thread
-        recording.unlock();
+        checkNotCapturing("waiting");
+        capturing.lock(); // of another thread
+        capturing.unlock();
         countWait();
         run(order::hostAwaitsAll);
     }

@@ -7,6 +7,7 @@ import java.util.function.Function;
 import java.util.function.LongPredicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** Arithmetic in single and double precision against exactly rounded results. */
@@ -17,6 +18,7 @@ class FloatTest {
         Outcome apply(Arithmetic arithmetic, long[] x);
     }
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());

@@ -7,12 +7,14 @@ import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** Both 16-bit formats, scalar and packed; unary operations on all 65536 values. */
 class HalfTest {
     private static final List<Kind> KINDS = List.of(Kind.F16, Kind.F16X2, Kind.BF16, Kind.BF16X2);
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());

@@ -10,6 +10,7 @@ import java.util.function.LongUnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** Integer arithmetic against BigInteger, truncated to the width of the result. */
@@ -17,6 +18,7 @@ class IntegerTest {
     private static final List<Kind> KINDS = List.of(Kind.U16, Kind.S16, Kind.U32, Kind.S32, Kind.U64, Kind.S64);
     private static final List<Kind> NARROW = List.of(Kind.U16, Kind.S16, Kind.U32, Kind.S32);
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());

@@ -12,6 +12,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSeeds;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.DynamicTest;
@@ -50,7 +51,7 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
         return on(changed);
     }
 
-    /** Returns one container for each device with one test for each row. */
+    /** Returns one container for each device with one test for each row; the default tier takes one row in four. */
     static Stream<DynamicNode> tests(List<Row> rows) {
         assertEquals(
                 rows.size(),
@@ -58,8 +59,8 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
                 "rows of one name");
         return Devices.all().map(named -> {
             PtxDevice device = named.getPayload().get();
-            Stream<DynamicTest> tests =
-                    rows.stream().map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
+            Stream<DynamicTest> tests = SampledSeeds.of(rows, 4).stream()
+                    .map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
             return DynamicContainer.dynamicContainer(named.getName(), tests.onClose(device::close));
         });
     }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
@@ -25,8 +26,6 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * InfoNCE kernels against the definition: each test body runs on every device with every set of kernels, including
@@ -40,26 +39,28 @@ class PortableInfoNceTest {
         return InfoNceKernelSet.everywhere();
     }
 
-    static Stream<String> devices() {
-        return Devices.names();
-    }
-
     private static void on(String device, InfoNceKernelSet set, Consumer<InfoNceKernelSet.Bench> test) {
         try (InfoNceKernelSet.Bench bench = new InfoNceKernelSet.Bench(device, set)) {
             test.accept(bench);
         }
     }
 
+    /** Every set of kernels with the index of every size. */
+    static Stream<Arguments> everySize() {
+        return everywhere()
+                .flatMap(arguments -> IntStream.range(0, SIZES.length)
+                        .mapToObj(
+                                i -> Arguments.of(arguments.get()[0], arguments.get()[1], i)));
+    }
+
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 6)
-    void infoNce_raggedSizes_agreesWithDefinition(String device, InfoNceKernelSet set) {
+    @SampledSource(value = "everySize", every = 16)
+    void infoNce_raggedSizes_agreesWithDefinition(String device, InfoNceKernelSet set, int size) {
         on(device, set, bench -> {
-            int turn = 0;
-            for (int n : SIZES) {
-                for (int d : WIDTHS) {
-                    if (set.takes(turn++)) {
-                        bench.check(new InfoNceCase(n, n, d, true, 10 + n));
-                    }
+            int n = SIZES[size];
+            for (int i = 0; i < WIDTHS.length; i++) {
+                if (set.takes(size * WIDTHS.length + i)) {
+                    bench.check(new InfoNceCase(n, n, WIDTHS[i], true, 10 + n));
                 }
             }
         });
@@ -78,40 +79,41 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 6)
-    void infoNce_everyKindOfTarget_agreesWithDefinition(String device, InfoNceKernelSet set) {
+    @SampledSource(value = "everySize", every = 16)
+    void infoNce_everyKindOfTarget_agreesWithDefinition(String device, InfoNceKernelSet set, int size) {
         on(device, set, bench -> {
-            for (int i = 0; i < SIZES.length; i++) {
-                int n = SIZES[i];
-                bench.check(new InfoNceCase(n, n + 9, WIDTHS[i % 5], true, 20 + n));
-                bench.check(new InfoNceCase(n, Math.max(1, n / 2), WIDTHS[(i + 1) % 5], false, 30 + n));
-                InfoNceCase scaled = new InfoNceCase(n, n + 40, WIDTHS[(i + 2) % 5], false, 40 + n);
-                scaled.gradientScale = 0.25;
-                bench.check(scaled);
-            }
+            int n = SIZES[size];
+            bench.check(new InfoNceCase(n, n + 9, WIDTHS[size % 5], true, 20 + n));
+            bench.check(new InfoNceCase(n, Math.max(1, n / 2), WIDTHS[(size + 1) % 5], false, 30 + n));
+            InfoNceCase scaled = new InfoNceCase(n, n + 40, WIDTHS[(size + 2) % 5], false, 40 + n);
+            scaled.gradientScale = 0.25;
+            bench.check(scaled);
         });
+    }
+
+    static Stream<Arguments> roundings() {
+        return Devices.names()
+                .flatMap(name -> InfoNceCase.ROUNDED.stream().map(precision -> Arguments.of(name, precision)));
     }
 
     /** Rows that a kernel has rounded before. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void infoNce_roundedRows_agreesWithDefinition(String name) {
+    @SampledSource(value = "roundings", every = 3)
+    void infoNce_roundedRows_agreesWithDefinition(String name, Precision precision) {
         try (PtxDevice device = Backend.device(name)) {
             PtxNormalize normalize = new PtxNormalize(device);
-            for (Precision precision : InfoNceCase.ROUNDED) {
-                PortableInfoNce pairwise = new PortableInfoNce(device, precision, 1 << 20);
-                for (int i = 0; i < SIZES.length; i++) {
-                    int n = SIZES[i];
-                    new InfoNceCase(n, n, WIDTHS[i % 5], true, n).checkValue(device, pairwise, normalize, precision);
-                    new InfoNceCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n)
-                            .checkValue(device, pairwise, normalize, precision);
-                }
-                PortableInfoNce striped = new PortableInfoNce(device, precision, 1);
-                new InfoNceCase(193, 65, 40, false, 1).checkValue(device, striped, normalize, precision);
-                InfoNceCase hot = new InfoNceCase(70, 200, 100, true, 2);
-                hot.logScale = (float) Math.log(100);
-                hot.checkValue(device, striped, normalize, precision);
+            PortableInfoNce pairwise = new PortableInfoNce(device, precision, 1 << 20);
+            for (int i = 0; i < SIZES.length; i++) {
+                int n = SIZES[i];
+                new InfoNceCase(n, n, WIDTHS[i % 5], true, n).checkValue(device, pairwise, normalize, precision);
+                new InfoNceCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n)
+                        .checkValue(device, pairwise, normalize, precision);
             }
+            PortableInfoNce striped = new PortableInfoNce(device, precision, 1);
+            new InfoNceCase(193, 65, 40, false, 1).checkValue(device, striped, normalize, precision);
+            InfoNceCase hot = new InfoNceCase(70, 200, 100, true, 2);
+            hot.logScale = (float) Math.log(100);
+            hot.checkValue(device, striped, normalize, precision);
         }
     }
 
@@ -162,7 +164,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void infoNce_alignedAndOppositeAtScale100_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int sign : new int[] {1, -1}) {
@@ -177,7 +179,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void infoNce_equalAndZeroRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             InfoNceCase equal = new InfoNceCase(33, 33, 4, true, 5);
@@ -195,7 +197,7 @@ class PortableInfoNceTest {
 
     /** Losses of 1e-3 and 1e-8 keep their relative accuracy: the positive is not added to the sum of the negatives. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void infoNce_smallLoss_keepsRelativeAccuracy(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double scale : new double[] {9, 24}) {
@@ -349,7 +351,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void infoNce_skippedGradients_changeNothing(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();
@@ -414,7 +416,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void invalidArguments_areRefused(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();
@@ -496,7 +498,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @EnumSource
+    @SampledSource(every = 4)
     void comparison_wrongResult_fails(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             Kernels kernels = new Kernels(device);
