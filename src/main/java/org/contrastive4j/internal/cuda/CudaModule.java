@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.cuda;
 
 import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
+import static jcuda.driver.JCudaDriver.cuModuleGetGlobal;
 import static jcuda.driver.JCudaDriver.cuModuleLoadDataJIT;
 import static jcuda.driver.JCudaDriver.cuModuleUnload;
 
@@ -17,6 +18,7 @@ import jcuda.driver.CUjit_option;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.JITOptions;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.PtxException;
@@ -103,6 +105,19 @@ final class CudaModule implements PtxModule {
     @Override
     public List<String> kernels() {
         return List.copyOf(signatures.keySet());
+    }
+
+    @Override
+    public DeviceStorage variable(String variable) {
+        device.enter();
+        DevicePointer address = new DevicePointer();
+        long[] bytes = new long[1];
+        int result = cuModuleGetGlobal(address, bytes, module, variable);
+        if (result == CUresult.CUDA_ERROR_NOT_FOUND) {
+            throw new PtxException(name, 0, 0, "there is no variable " + variable);
+        }
+        device.errors().check(result, "cuModuleGetGlobal", () -> variable + " of " + name);
+        return CudaStorage.ofModule(device, address.address(), bytes[0]);
     }
 
     @Override

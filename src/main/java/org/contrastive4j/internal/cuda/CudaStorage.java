@@ -23,6 +23,20 @@ final class CudaStorage extends DeviceStorage {
         afterClose = () -> device.pool().release(this);
     }
 
+    private CudaStorage(CudaDevice device, long address, long bytes) {
+        super(device, bytes);
+        this.device = device;
+        this.stream = (CudaStream) device.stream();
+        this.address = address;
+        whole = this;
+        afterClose = () -> {};
+    }
+
+    /** Memory of a variable, which belongs to its module. */
+    static CudaStorage ofModule(CudaDevice device, long address, long bytes) {
+        return new CudaStorage(device, address, bytes);
+    }
+
     private CudaStorage(CudaStorage whole, long address, long bytes, Runnable afterClose) {
         super(whole.device, bytes);
         device = whole.device;

@@ -28,6 +28,7 @@ import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
 import org.contrastive4j.internal.sim.check.UninitializedCheck;
 import org.contrastive4j.internal.sim.check.WgmmaCheck;
+import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
@@ -64,6 +65,7 @@ public final class SimDevice implements PtxDevice {
     private final AtomicLong uploads = new AtomicLong();
     private final AtomicLong downloads = new AtomicLong();
     private final AtomicLong launches = new AtomicLong();
+    private @Nullable Consumer<Fault> faults;
     private Consumer<String> printed = System.out::print;
     private boolean closed;
 
@@ -124,6 +126,26 @@ public final class SimDevice implements PtxDevice {
     /** Sends what kernels print by {@code printf} to {@code sink} in place of standard output. */
     public void onPrint(Consumer<String> sink) {
         printed = sink;
+    }
+
+    /** Lets an observer see every instruction and access, after the checks. */
+    public void debugWith(Observer observer) {
+        observers.add(observer);
+    }
+
+    /**
+     * Collects faults instead of ending the launch at the first one: a launch goes on after what lets it go on, and
+     * returns as if nothing had happened.
+     *
+     * @param sink takes every fault, of all severities; null ends launches at the first error or warning again
+     */
+    public void onFault(@Nullable Consumer<Fault> sink) {
+        faults = sink;
+    }
+
+    @Nullable
+    Consumer<Fault> faults() {
+        return faults;
     }
 
     Consumer<String> printed() {
