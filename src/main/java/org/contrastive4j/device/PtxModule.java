@@ -32,9 +32,11 @@ public interface PtxModule {
     Kernel kernel(String name);
 
     /**
-     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it does
-     * nothing.
+     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it
+     * does nothing.
      *
+     * @param name of the variable
+     * @return its memory, valid until the device is closed
      * @throws PtxException when there is no such variable
      */
     DeviceStorage variable(String name);
