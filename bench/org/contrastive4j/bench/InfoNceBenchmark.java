@@ -134,7 +134,8 @@ public class InfoNceBenchmark {
         }
         double relative = Math.sqrt(difference / size);
         if (!(relative <= 1e-5)) {
-            throw new IllegalStateException(what + " disagrees with the peer's by " + relative + ", wanted 1e-5");
+            throw new IllegalStateException(
+                    what + " disagrees with the peer's by " + relative + ", expected at most 1e-5");
         }
     }
 

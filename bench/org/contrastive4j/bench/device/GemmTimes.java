@@ -272,7 +272,7 @@ public final class GemmTimes {
             String[] parts = argument.split("=", 2);
             if (parts.length != 2 || options.replace(parts[0], parts[1]) == null) {
                 throw new IllegalArgumentException(
-                        "\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
+                        "\"" + argument + "\" given, expected name=value with one of " + USUAL.keySet());
             }
         }
         Files.createDirectories(Path.of(options.get("out")));

@@ -146,11 +146,11 @@ public final class PairwiseTimes {
             return line;
         }
         double seconds = 8.0 * n * n * d / expectedFlops(kind);
-        double wanted = (options.repeats() + OTHER_RUNS) * seconds;
-        if (wanted > secondsLeft()) {
+        double needed = (options.repeats() + OTHER_RUNS) * seconds;
+        if (needed > secondsLeft()) {
             line.put(
                     "skipped",
-                    "no time: would take " + Math.round(wanted) + " s, left are " + Math.round(secondsLeft()));
+                    "no time: would take " + Math.round(needed) + " s, left are " + Math.round(secondsLeft()));
             return line;
         }
         trim();

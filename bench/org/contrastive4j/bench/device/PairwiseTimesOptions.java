@@ -72,7 +72,7 @@ record PairwiseTimesOptions(
             String[] parts = argument.split("=", 2);
             if (parts.length != 2 || given.replace(parts[0], parts[1]) == null) {
                 throw new IllegalArgumentException(
-                        "\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
+                        "\"" + argument + "\" given, expected name=value with one of " + USUAL.keySet());
             }
         }
         return new PairwiseTimesOptions(

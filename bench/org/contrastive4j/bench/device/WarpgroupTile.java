@@ -154,14 +154,14 @@ final class WarpgroupTile implements AutoCloseable {
             for (int register = 0; register < ACCUMULATORS; register++) {
                 int row = thread / 32 * 16 + thread % 32 / 4 + register / 2 % 2 * 8;
                 int column = register / 4 * 8 + thread % 4 * 2 + register % 2;
-                int wanted = 0;
+                int expected = 0;
                 for (int k = 0; k < DEPTH; k++) {
-                    wanted += value(row, k, 7) * value(column, k, 11);
+                    expected += value(row, k, 7) * value(column, k, 11);
                 }
                 float got = bytes.getFloat(4 * (thread * ACCUMULATORS + register));
-                if (got != wanted) {
+                if (got != expected) {
                     throw new IllegalStateException(
-                            "row " + row + ", column " + column + ": " + got + ", wanted " + wanted);
+                            "row " + row + ", column " + column + ": " + got + ", expected " + expected);
                 }
             }
         }

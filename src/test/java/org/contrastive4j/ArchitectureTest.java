@@ -36,6 +36,7 @@ class ArchitectureTest {
                     "pretrained",
                     List.of(
                             "internal.files",
+                            "internal.memory",
                             "internal.safetensors",
                             "internal.batch",
                             "train",

@@ -20,15 +20,10 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
-import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.gradcache.CachedStep;
 import org.contrastive4j.gradcache.EquivalenceCheck;
-import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.LossOverEncoders;
-import org.contrastive4j.gradcache.TapeEncoder;
 import org.contrastive4j.kernels.FusedLoss;
-import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -96,40 +91,23 @@ class ReadmeTest {
     }
 
     @Test
-    void gradientCachingSnippet_runs() {
+    void gradientCachingSnippets_computeAndAgree() {
         try (Ops model = Backend.open("cpu");
                 MyBatch batch = MyBatch.of(model, 8)) {
             openModel(model);
             // the snippet opens a backend of its own; tensors of one cpu backend can be read by another
             try (Ops ops = Backend.open("cpu");
-                    InfoNce loss = InfoNce.symmetric(ops)) { // learned scale, starts at 1 / 0.07
-                List<ChunkEncoder<MyBatch>> encoders = List.of(
-                        new TapeEncoder<>(ops, "image", 64, MyBatch::size, imageParameters, this::encodeImages),
-                        new TapeEncoder<>(ops, "text", 64, MyBatch::size, textParameters, this::encodeTexts));
-                GradCache<MyBatch, PairwiseOps.Result> cache =
-                        GradCache.ofBudget(ops, encoders, LossOverEncoders.of(loss), 2L << 30); // memory budget: 2 GiB
-                PairwiseOps.Result result = cache.step(batch, 1.0).get(); // gradients are accumulated in the parameters
-                assertTrue(Double.isFinite(result.loss()));
+                    CachedStep<MyBatch> step = CachedStep.infoNce(ops, MyBatch::size)
+                            .encoder("image", imageParameters, this::encodeImages)
+                            .encoder("text", textParameters, this::encodeTexts)
+                            .memoryBudget(2L << 30) // 2 GiB
+                            .build()) {
+                double loss = step.run(batch).get().loss(); // the gradient of the whole batch is in the parameters
+                assertTrue(Double.isFinite(loss));
                 assertTrue(imageParameters.get(0).gradient().toDoubles()[0] != 0);
+                EquivalenceCheck.Report report = step.check(batch, List.of(3, 5));
+                assertTrue(report.agrees(1e-5), report::toString); // names the layer that differs
             }
-            closeModel();
-        }
-    }
-
-    @Test
-    void equivalenceSnippet_agrees() {
-        try (Ops ops = Backend.open("cpu");
-                InfoNce loss = InfoNce.symmetric(ops);
-                MyBatch batch = MyBatch.of(ops, 8)) {
-            openModel(ops);
-            List<ChunkEncoder<MyBatch>> encoders = List.of(
-                    new TapeEncoder<>(ops, "image", 64, MyBatch::size, imageParameters, this::encodeImages),
-                    new TapeEncoder<>(ops, "text", 64, MyBatch::size, textParameters, this::encodeTexts));
-            List<Parameter> parameters = List.of(imageParameters.get(0), textParameters.get(0));
-            EquivalenceCheck.Report report = new EquivalenceCheck<>(
-                            ops, encoders, LossOverEncoders.of(loss), parameters)
-                    .run(batch, List.of(3, 5));
-            assertTrue(report.agrees(1e-5), report::toString); // names the layer that differs
             closeModel();
         }
     }

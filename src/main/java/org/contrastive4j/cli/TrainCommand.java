@@ -173,8 +173,13 @@ final class TrainCommand implements Callable<Integer> {
         TrainConfig config = trainer.config();
         System.out.printf(
                 Locale.ROOT,
-                "%,d training pairs of %s on %s in %s; batches of %,d pairs in chunks of %s%n",
-                trainer.splits().train().size(),
+                "%s of %s on %s in %s; batches of %,d pairs in chunks of %s%n",
+                trainer.splits().isKnown()
+                        ? String.format(
+                                Locale.ROOT,
+                                "%,d training pairs",
+                                trainer.splits().train().size())
+                        : "shards",
                 config.data(),
                 ops.name(),
                 ops.precision(),

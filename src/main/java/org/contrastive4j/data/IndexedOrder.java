@@ -8,6 +8,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.data.BatchOrder.Identities;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Batches of pairs that can be read by index.
@@ -74,7 +75,7 @@ final class IndexedOrder implements BatchOrder {
     }
 
     @Override
-    public Iterator<Planned> from(int step) {
+    public BatchOrder.Batches from(int step, @Nullable Position position) {
         if (step < 0) {
             throw new IllegalArgumentException("step is " + step + ", expected 0 or more");
         }
@@ -85,7 +86,7 @@ final class IndexedOrder implements BatchOrder {
         return batches;
     }
 
-    private final class Batches implements Iterator<Planned> {
+    private final class Batches implements BatchOrder.Batches {
         private final Deque<Integer> deferred = new ArrayDeque<>();
         private int epoch;
         private int index;
@@ -97,9 +98,10 @@ final class IndexedOrder implements BatchOrder {
             this.order = random.permutation(ends.length, epoch);
         }
 
+        /** An epoch has a fixed number of batches, so the number of a batch says where it begins. */
         @Override
-        public boolean hasNext() {
-            return true;
+        public @Nullable Position position() {
+            return null;
         }
 
         @Override

@@ -7,7 +7,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.internal.batch.TrainBatch;
@@ -32,19 +31,24 @@ final class QueueObjective extends Objective {
     private final QueueContrast loss;
     private final MomentumEncoders momentum;
     private final Distillation distillation;
-    private final IntUnaryOperator conceptOf;
+    private final SampleLabels conceptOf;
+    private final int[] queued; // sample of each slot of the queues; KeyQueue.NO_ID where it is unknown
+    private int next; // slot of the next key
+    private int[] samples = {};
     private int[] concepts = {};
 
     private QueueObjective(
-            Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, IntUnaryOperator conceptOf) {
+            Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, SampleLabels conceptOf) {
         super(ops, config.batch(), momentum.encoders(), 4);
         this.momentum = momentum;
         this.loss = loss;
         this.conceptOf = conceptOf;
         distillation = config.loss().distillation();
+        queued = new int[loss.queueOfU().capacity()];
+        Arrays.fill(queued, KeyQueue.NO_ID);
     }
 
-    static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
+    static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, SampleLabels conceptOf) {
         LossConfig settings = config.loss();
         MomentumEncoders momentum = new MomentumEncoders(ops, config, model);
         QueueContrast loss = null;
@@ -74,9 +78,26 @@ final class QueueObjective extends Objective {
     @Override
     Deferred<PairwiseOps.Result> compute(
             TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
-        concepts = Arrays.stream(batch.sampleIds()).map(conceptOf).toArray();
+        samples = batch.sampleIds();
+        label();
         return withConcepts(
                 ids -> overEncoders(ids).valueAndGradient(batch, representations, gradients, gradientScale));
+    }
+
+    /** Labels the samples of the batch, and of the queue where labels hold among given samples alone. */
+    private void label() {
+        int size = loss.queueOfU().size();
+        int[] all = Arrays.copyOf(samples, samples.length + size);
+        System.arraycopy(queued, 0, all, samples.length, size);
+        int[] labels = conceptOf.labels(all);
+        if (labels == null) {
+            concepts = Arrays.stream(samples).map(conceptOf::label).toArray();
+            return;
+        }
+        concepts = Arrays.copyOf(labels, samples.length);
+        int[] ofQueue = Arrays.copyOfRange(labels, samples.length, all.length);
+        loss.queueOfU().relabel(ofQueue);
+        loss.queueOfV().relabel(ofQueue);
     }
 
     private LossOverEncoders<TrainBatch> overEncoders(@Nullable Tensor ids) {
@@ -119,6 +140,10 @@ final class QueueObjective extends Objective {
             loss.enqueue(last(2), last(3), ids);
             return ids;
         });
+        for (int sample : samples) {
+            queued[next] = sample;
+            next = (next + 1) % queued.length;
+        }
     }
 
     @Override
@@ -135,7 +160,7 @@ final class QueueObjective extends Objective {
         return all;
     }
 
-    /** Writes one list of ids: both queues hold the same samples in the same order. */
+    /** Writes one list of labels and samples: both queues hold the same samples in the same order. */
     @Override
     void save(ObjectNode state) {
         KeyQueue.State queue = loss.queueOfU().state();
@@ -143,6 +168,8 @@ final class QueueObjective extends Objective {
         state.put("size", queue.size());
         ArrayNode ids = state.putArray("ids");
         Arrays.stream(queue.ids()).forEach(ids::add);
+        ArrayNode slots = state.putArray("samples");
+        Arrays.stream(queued).forEach(slots::add);
     }
 
     @Override
@@ -162,6 +189,9 @@ final class QueueObjective extends Objective {
                     state.get("next").intValue(),
                     state.get("size").intValue()));
         }
+        next = state.get("next").intValue();
+        JsonNode slots = state.path("samples"); // older checkpoints have none
+        Arrays.setAll(queued, k -> slots.path(k).asInt(KeyQueue.NO_ID));
     }
 
     @Override

@@ -141,13 +141,7 @@ final class RunReport {
         Map<String, Object> config = run.config();
         Map<String, Object> facts = run.facts();
         Map<String, String> all = new LinkedHashMap<>();
-        all.put(
-                "data",
-                config.get("data") + ", " + count(facts.get("pairs")) + " pairs: "
-                        + count(facts.get("trainingPairs")) + " to train on"
-                        + map(facts, "testPairs").entrySet().stream()
-                                .map(test -> ", " + count(test.getValue()) + " " + test.getKey())
-                                .collect(Collectors.joining()));
+        all.put("data", config.get("data") + pairs(facts));
         all.put("data fingerprint", text(facts.get("dataFingerprint")));
         String leftOut = map(facts, "leftOut").entrySet().stream()
                 .map(reason -> count(reason.getValue()) + " " + reason.getKey())
@@ -189,6 +183,16 @@ final class RunReport {
             all.put("peak memory of tensors", String.format(Locale.ROOT, "%,.0f MiB", peak.doubleValue() / 1048576));
         }
         return all;
+    }
+
+    /** Returns the numbers of pairs; shards are not counted before the first measurement. */
+    private static String pairs(Map<String, Object> facts) {
+        return facts.get("pairs") == null
+                ? ", read shard by shard"
+                : ", " + count(facts.get("pairs")) + " pairs: " + count(facts.get("trainingPairs")) + " to train on"
+                        + map(facts, "testPairs").entrySet().stream()
+                                .map(test -> ", " + count(test.getValue()) + " " + test.getKey())
+                                .collect(Collectors.joining());
     }
 
     /** Returns the pairs for each second of training, including measurements and saves. */

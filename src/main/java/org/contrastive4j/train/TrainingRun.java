@@ -147,11 +147,13 @@ public final class TrainingRun {
         facts.put("started", started.toString());
         facts.put("device", ops.name());
         facts.put("dataFingerprint", trainer.dataFingerprint());
-        facts.put("pairs", trainer.data().pairs().size());
-        facts.put("trainingPairs", trainer.splits().train().size());
-        Map<String, Integer> tests = new LinkedHashMap<>();
-        trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
-        facts.put("testPairs", tests);
+        if (trainer.splits().isKnown()) { // counting the pairs of shards would index all of them
+            facts.put("pairs", trainer.data().ids().length);
+            facts.put("trainingPairs", trainer.splits().train().size());
+            Map<String, Integer> tests = new LinkedHashMap<>();
+            trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
+            facts.put("testPairs", tests);
+        }
         facts.put("augmentation", trainer.config().augmentation().description());
         facts.put("preprocessing", trainer.config().preprocessing().description());
         facts.put("leftOut", trainer.data().leftOut().counts());

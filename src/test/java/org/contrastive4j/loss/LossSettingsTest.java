@@ -102,10 +102,10 @@ class LossSettingsTest {
             margin.zeroGradient();
             loss.valueAndGradient(u, w, PairLabels.DIAGONAL, null, null, 2);
             assertEquals(2 * (2 - 1), margin.gradient().toDoubles()[0], 1e-15, "both hinges of each row are");
-            for (double[] wanted : new double[][] {{3, 2}, {-1, 0.001}, {0.7, 0.7}}) {
-                margin.value().set(wanted[0]);
+            for (double[] givenAndClamped : new double[][] {{3, 2}, {-1, 0.001}, {0.7, 0.7}}) {
+                margin.value().set(givenAndClamped[0]);
                 loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
-                assertEquals(wanted[1], loss.margin());
+                assertEquals(givenAndClamped[1], loss.margin());
             }
             for (double reward : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
                 assertThrows(
