@@ -135,7 +135,7 @@ public class InfoNceBenchmark {
         double relative = Math.sqrt(difference / size);
         if (!(relative <= 1e-5)) {
             throw new IllegalStateException(
-                    what + " differs from the peer's by " + relative + ", expected at most 1e-5");
+                    what + " disagrees with the peer's by " + relative + ", expected at most 1e-5");
         }
     }
 

@@ -216,7 +216,7 @@ final class CublasProduct implements AutoCloseable {
             double got = type.get(element);
             if (!(Math.abs(got - sum) <= type.roundOff * Math.abs(sum) + size * 0x1p-24 * sizes)) {
                 throw new IllegalStateException(
-                        "cuBLAS, " + type + ": C[" + i + ", " + j + "] is " + got + ",, expected " + sum);
+                        "cuBLAS, " + type + ": C[" + i + ", " + j + "] is " + got + ", expected " + sum);
             }
         }
     }

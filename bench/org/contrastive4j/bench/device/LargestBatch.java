@@ -58,7 +58,7 @@ final class LargestBatch {
     /**
      * Returns one line for each size; the last line names the reason for stopping.
      *
-     * @param most pairs of the last size, a multiple of the block
+     * @param most pairs of the last size, at least 4 million for a full run; a multiple of the block
      * @param deadline of System.nanoTime: a size that should take longer, by the one before, is not begun
      * @param first flops per second expected at the first size
      */

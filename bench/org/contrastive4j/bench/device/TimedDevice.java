@@ -97,6 +97,11 @@ final class TimedDevice implements PtxDevice {
         }
 
         @Override
+        public DeviceStorage variable(String name) {
+            return module.variable(name);
+        }
+
+        @Override
         public Kernel kernel(String name) {
             return new TimedKernel(module.kernel(name));
         }

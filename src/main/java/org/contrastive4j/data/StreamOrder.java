@@ -156,7 +156,7 @@ final class StreamOrder implements BatchOrder {
         private Planned tryNext() {
             Identities.Group group = identities.new Group();
             int[] chosen = new int[batch];
-            List<Integer> aside = new ArrayList<>();
+            List<Integer> postponed = new ArrayList<>();
             int found = 0;
             while (found < batch && count > 0) {
                 int at = (int) ((random.word(DataRandom.BUFFER, draws++, epoch, 0) & 0xFFFFFFFFL) * count >>> 32);
@@ -164,13 +164,13 @@ final class StreamOrder implements BatchOrder {
                 held[at] = held[--count];
                 if (group.add(data.pair(id))) {
                     chosen[found++] = id;
-                    fill(buffer - aside.size());
-                } else if (aside.size() < buffer / 2) {
-                    aside.add(id); // more of them are left to another epoch
+                    fill(buffer - postponed.size());
+                } else if (postponed.size() < buffer / 2) {
+                    postponed.add(id); // more of them are left to another epoch
                 }
             }
             int[] spares = spares(group);
-            for (int id : aside) {
+            for (int id : postponed) {
                 held[count++] = id;
             }
             return new Planned(epoch, Arrays.copyOf(chosen, found), spares);

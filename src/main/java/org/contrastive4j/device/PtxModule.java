@@ -31,6 +31,14 @@ public interface PtxModule {
      */
     Kernel kernel(String name);
 
+    /**
+     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it does
+     * nothing.
+     *
+     * @throws PtxException when there is no such variable
+     */
+    DeviceStorage variable(String name);
+
     /** One entry of a module, ready to launch. */
     interface Kernel {
         /**

@@ -20,7 +20,7 @@ import org.contrastive4j.ops.PairTileOps.Term;
  * @param smoothing of labels, in [0, 1)
  */
 record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
-    private static List<Reduction> wanted(Axis axis) {
+    private static List<Reduction> reductions(Axis axis) {
         return List.of(
                 Reduction.logSumExp(axis, NEGATIVES, Shift.NONE),
                 Reduction.logSumExp(axis, POSITIVES, Shift.NONE),
@@ -36,7 +36,7 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
         int each = smoothing > 0 ? 6 : 4; // sums over the negatives are for smoothing alone
         for (Axis axis : Axis.values()) {
             if (weight(axis) > 0) {
-                own.addAll(wanted(axis).subList(0, each));
+                own.addAll(reductions(axis).subList(0, each));
             }
         }
         List<Reduced> reduced = field.reduce(own);

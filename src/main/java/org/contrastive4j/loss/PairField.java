@@ -43,7 +43,7 @@ public abstract class PairField {
      * <p>The first pass also forms the accuracies and the mean positive logit of the result, so a loss asks for as much
      * as it can in its first call.
      *
-     * @param reductions wanted of this pass
+     * @param reductions to compute in this pass
      * @return their results over the whole batch, in the same order
      */
     public final List<Reduced> reduce(List<Reduction> reductions) {

@@ -52,7 +52,7 @@ final class SoftCrossEntropy {
     }
 
     /** What the softmax needs from a pass. */
-    Reduction wanted() {
+    Reduction reduction() {
         return Reduction.logSumExp(axis, Of.BOTH, Shift.NONE);
     }
 
@@ -92,7 +92,7 @@ final class SoftCrossEntropy {
     /** The loss of one axis alone, its gradients written. */
     double alone(PairwiseOps.@Nullable Gradients gradients, double weight) {
         double[] logSums =
-                ops.pairTiles().reduce(pairs, List.of(wanted())).get().get(0).values();
+                ops.pairTiles().reduce(pairs, List.of(reduction())).get().get(0).values();
         if (gradients != null) {
             ops.pairTiles().gradient(pairs, List.of(term(logSums, weight)), gradients, 1);
         }

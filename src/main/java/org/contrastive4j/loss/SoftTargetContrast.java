@@ -109,9 +109,10 @@ public final class SoftTargetContrast implements AutoCloseable {
             if (ofColumns != null) {
                 ways.add(new SoftCrossEntropy(ops, pairs, Axis.COLUMNS, ofColumns));
             }
-            List<Reduction> wanted = ways.stream().map(SoftCrossEntropy::wanted).toList();
+            List<Reduction> reductions =
+                    ways.stream().map(SoftCrossEntropy::reduction).toList();
             PairField field = new WholeField(ops.pairTiles(), pairs, 0);
-            List<Reduced> reduced = field.reduce(wanted);
+            List<Reduced> reduced = field.reduce(reductions);
             double weight = gradientScale / ways.size();
             if (gradients != null) {
                 List<Term> terms = new ArrayList<>();

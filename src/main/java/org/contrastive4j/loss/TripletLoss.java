@@ -183,16 +183,16 @@ final class TripletLoss extends ContrastiveLoss {
         }
 
         void all(PairField field, List<Side> sides) {
-            List<Reduction> wanted = new ArrayList<>();
+            List<Reduction> reductions = new ArrayList<>();
             List<double[]> shifts = new ArrayList<>();
             for (Side side : sides) {
                 double[] shift =
                         side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
                 shifts.add(shift);
-                wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
-                wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
+                reductions.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
+                reductions.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
             }
-            List<Reduced> reduced = field.reduce(wanted);
+            List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Side side = sides.get(k);
                 double[] hinges = reduced.get(2 * k).values();
@@ -224,12 +224,12 @@ final class TripletLoss extends ContrastiveLoss {
         }
 
         void semiHard(PairField field, List<Side> sides) {
-            List<Reduction> wanted = new ArrayList<>();
+            List<Reduction> reductions = new ArrayList<>();
             for (Side side : sides) {
-                wanted.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
-                wanted.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
+                reductions.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
+                reductions.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
             }
-            List<Reduced> reduced = field.reduce(wanted);
+            List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Reduced below = reduced.get(2 * k);
                 Reduced least = reduced.get(2 * k + 1);

@@ -119,12 +119,12 @@ class FunctionsTest {
     void backward_inputsWithoutGradient_areUntouched(Case c) {
         try (Ops ops = Backend.open("cpu-f64")) {
             List<Parameter> inputs = inputs(ops, c);
-            for (Parameter wanted : inputs) {
-                inputs.forEach(parameter -> parameter.freeze(parameter != wanted));
+            for (Parameter trained : inputs) {
+                inputs.forEach(parameter -> parameter.freeze(parameter != trained));
                 new GradientCheck(ops, 1)
                         .run(
                                 tape -> tape.apply(c.function().apply(ops, tape), inputs.toArray(new Variable[0])),
-                                List.of(wanted))
+                                List.of(trained))
                         .require(1e-7);
             }
             inputs.forEach(Parameter::close);

@@ -366,7 +366,7 @@ class PtxCommandsTest {
             {"--shared", "300000", "a block can have"},
             {"--entry", "none", "there is no entry none, there are [scale, copy16]"},
             {"--device", "tpu", "no device \"tpu\""},
-            {"--device", "cuda", "--limit", "5", "--limit are for --device sim, not cuda"},
+            {"--device", "cuda", "--limit", "5", "are for --device sim, not cuda"},
             {"--arch", "75", "architecture 75, expected 80, 86, 89 or 90"},
             {"--limit", "0", "instruction limit 0"},
             {"--faults", "0", "--faults is 0"},

@@ -185,7 +185,7 @@ class CaptionFileTest {
         fuzz(500, 1);
     }
 
-    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    /** {@code -Dfuzz.cases=100000} runs that many cases. */
     @Test
     @Tag("exhaustive")
     void randomText_manyCases() {

@@ -195,8 +195,8 @@ class LossOverEncodersTest {
             double rounding) {
         for (int p = from; p < to; p++) {
             for (int i = 0; i < expected.get(p).length; i++) {
-                double wanted = factor * expected.get(p)[i];
-                assertEquals(wanted, given.get(p)[i], rounding * (1 + Math.abs(wanted)), what + ", parameter " + p);
+                double scaled = factor * expected.get(p)[i];
+                assertEquals(scaled, given.get(p)[i], rounding * (1 + Math.abs(scaled)), what + ", parameter " + p);
             }
         }
     }

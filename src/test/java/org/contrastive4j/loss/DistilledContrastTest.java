@@ -104,8 +104,8 @@ class DistilledContrastTest {
                 double value = loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2)
                         .get()
                         .loss();
-                double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
-                assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
+                double expected = expected(u, v, teacher, n, d, SCALE, alpha);
+                assertEquals(expected, value, (exact ? 1e-12 : 5e-6) * (1 + expected), "alpha " + alpha);
                 GradientCheck.require(
                         "u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(), slope, 7);
                 GradientCheck.require(

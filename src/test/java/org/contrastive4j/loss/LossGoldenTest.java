@@ -85,16 +85,16 @@ class LossGoldenTest {
             assertEquals(expected, value, tolerance * (1 + Math.abs(expected)), name);
             close(name + " du", doubles(golden.get("du")), du.toDoubles(), tolerance);
             close(name + " dv", doubles(golden.get("dv")), dv.toDoubles(), tolerance);
-            List<String> wanted = new ArrayList<>(List.of("dLogScale"));
-            wanted.addAll(loss.bias() == null ? List.of() : List.of("dBias"));
-            for (int k = 0; k < wanted.size(); k++) {
+            List<String> scalarNames = new ArrayList<>(List.of("dLogScale"));
+            scalarNames.addAll(loss.bias() == null ? List.of() : List.of("dBias"));
+            for (int k = 0; k < scalarNames.size(); k++) {
                 Parameter own = loss.parameters().get(k);
-                double slope = golden.get(wanted.get(k)).asDouble();
+                double slope = golden.get(scalarNames.get(k)).asDouble();
                 assertEquals(
                         slope,
                         own.gradient().toDoubles()[0],
                         tolerance * (1 + Math.abs(slope)),
-                        name + " " + wanted.get(k));
+                        name + " " + scalarNames.get(k));
             }
         }
     }

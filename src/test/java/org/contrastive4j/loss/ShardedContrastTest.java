@@ -109,10 +109,10 @@ class ShardedContrastTest {
             Pairing pairing = Pairing.diagonal(9, 11);
             for (PairTileOps.Kind kind : PairTileOps.Kind.values()) {
                 for (PairTileOps.Axis axis : PairTileOps.Axis.values()) {
-                    List<Reduction> wanted = List.of(new Reduction(
+                    List<Reduction> reductions = List.of(new Reduction(
                             kind, PairFunction.SOFTPLUS, axis, PairTileOps.Of.NEGATIVES, Shift.NONE, null));
                     Reduced whole = ops.pairTiles()
-                            .reduce(new Pairs(x, y, 1, pairing), wanted)
+                            .reduce(new Pairs(x, y, 1, pairing), reductions)
                             .get()
                             .get(0);
                     boolean rows = axis == PairTileOps.Axis.ROWS;
@@ -130,7 +130,7 @@ class ShardedContrastTest {
                                                     y.rows(left, right),
                                                     1,
                                                     pairing.block(from, to, left, right)),
-                                            wanted)
+                                            reductions)
                                     .get()
                                     .get(0);
                             merged.add(part, rows ? from : left, rows ? left : from);

@@ -221,8 +221,8 @@ class SoftTargetsTest {
                     double value = loss.valueAndGradient(a, b, ofRows.get(k).targets, columns, da, db, 2)
                             .get()
                             .loss();
-                    double wanted = expected(u, v, n, m, d, SCALE, q, p);
-                    assertEquals(wanted, value, (exact ? 1e-12 : 3e-6) * (1 + wanted), what);
+                    double expected = expected(u, v, n, m, d, SCALE, q, p);
+                    assertEquals(expected, value, (exact ? 1e-12 : 3e-6) * (1 + expected), what);
                     assertEquals(
                             value,
                             loss.value(a, b, ofRows.get(k).targets, columns)

@@ -182,8 +182,8 @@ class SequenceOpsTest {
             for (int i = 0; i < out.length; i++) {
                 int sample = i / ((t + 1) * w);
                 int within = i % ((t + 1) * w);
-                double wanted = within < w ? token[within] : x[sample * t * w + within - w];
-                assertTrue(out[i] == wanted, "element " + i);
+                double expected = within < w ? token[within] : x[sample * t * w + within - w];
+                assertTrue(out[i] == expected, "element " + i);
             }
             double[] dy = fixture.normal(b * (t + 1) * w);
             Tensor dx = fixture.poisoned(b, t, w);

@@ -22,7 +22,7 @@ public final class TensorFixture implements AutoCloseable {
     private static final double GUARD_VALUE = 12288; // which every type holds
 
     public final Ops ops;
-    /** Type that holds all numbers that a test begins with, so that it and its twin begin with the same. */
+    /** Type that represents all input numbers of a test, so that it and its f64 reference start with equal numbers. */
     private final DType grid;
 
     private final List<Tensor> guarded = new ArrayList<>();

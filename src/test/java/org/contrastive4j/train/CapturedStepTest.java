@@ -36,7 +36,7 @@ import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
@@ -267,7 +267,7 @@ class CapturedStepTest {
     @Test
     void step_withoutDeviceMemoryForItsGraph_runsEagerly() {
         RuntimeException[] failure = {new OutOfBudgetException(-1, 7, 7, "injected failure")};
-        Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
+        Ops ops = new EagerOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             @Override
             public CapturedGraph capture(Runnable work, Storage scratch) {
                 throw failure[0];

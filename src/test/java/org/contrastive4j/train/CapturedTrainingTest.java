@@ -32,7 +32,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.Configs;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
@@ -150,7 +150,7 @@ class CapturedTrainingTest {
         PairDataset data = data();
         TrainConfig config = config(steps, loss, chunk, accumulation);
         Run captured = run(sim(), config, data);
-        Run eager = run(new DirectOps(sim()), config, data);
+        Run eager = run(new EagerOps(sim()), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         if (downloads == 0) {
@@ -208,7 +208,7 @@ class CapturedTrainingTest {
                 .lossScale(new LossScale.Config(0x1p14, 1))
                 .build();
         Run captured = run(sim(Precision.F16), config, data);
-        Run eager = run(new DirectOps(sim(Precision.F16)), config, data);
+        Run eager = run(new EagerOps(sim(Precision.F16)), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         double skipped = (double) captured.lines.get(7).get("skippedSteps");

@@ -237,7 +237,7 @@ public final class HopperGemm {
         new AddressChecks(NAME)
                 .read("operand", x, Math.max(1, batch * stride), bytes)
                 .written("image", image, batch * imageBytes, 16);
-        int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
+        int aligned = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
         for (int first = 0; first < batch; first += MOST_BATCH) {
             int matrices = Math.min(MOST_BATCH, batch - first);
             Launch.Dim grid = new Launch.Dim(Math.toIntExact(imageBytes / BLOCK_BYTES), matrices, 1);
@@ -250,7 +250,7 @@ public final class HopperGemm {
                             stride,
                             rows,
                             columns,
-                            wide);
+                            aligned);
         }
     }
 

@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class PtxPairTileInputs {
     static final int RECORD_BYTES = 32;
-    private static final int SUM_OF_EXPONENTIALS = 8; // smaller numbers are the functions of sums
+    private static final int SUM_OF_EXPONENTIALS = 8; // smaller codes are the functions of sums
     private static final int LARGEST = 9;
     private static final int LARGEST_BELOW = 10;
 
@@ -38,7 +38,7 @@ final class PtxPairTileInputs {
     private final List<double[]> arrays = new ArrayList<>();
     private final Map<double[], Integer> offsets = new IdentityHashMap<>();
     private float[] scalars = {};
-    private int numbers;
+    private int statisticCount;
     private int results;
 
     PtxPairTileInputs(Pairing pairing) {
@@ -52,10 +52,10 @@ final class PtxPairTileInputs {
 
     /** Returns the bytes of {@code records} records, a complete pairing, and {@code arrays} arrays of either side. */
     static long bytes(int n, int m, int records, int arrays) {
-        long numbersEach = (long) arrays * 2 * Float.BYTES;
+        long statisticsEach = (long) arrays * 2 * Float.BYTES;
         return (records + 1L) * RECORD_BYTES
-                + padded(n) * (3L * Integer.BYTES + numbersEach)
-                + padded(m) * (2L * Integer.BYTES + numbersEach);
+                + padded(n) * (3L * Integer.BYTES + statisticsEach)
+                + padded(m) * (2L * Integer.BYTES + statisticsEach);
     }
 
     /** Returns the index of the first statistic of an array; -1 for null. */
@@ -64,9 +64,9 @@ final class PtxPairTileInputs {
             return -1;
         }
         return offsets.computeIfAbsent(values, array -> {
-            int offset = numbers;
+            int offset = statisticCount;
             arrays.add(array);
-            numbers = Math.addExact(numbers, padded(array.length));
+            statisticCount = Math.addExact(statisticCount, padded(array.length));
             return offset;
         });
     }
@@ -152,13 +152,13 @@ final class PtxPairTileInputs {
         return rowLimits() + (pairing.guide() != null ? (long) Float.BYTES * padded(pairing.n()) : 0);
     }
 
-    long numbers() {
+    long statistics() {
         return columnLimits() + (pairing.guide() != null ? (long) Float.BYTES * padded(pairing.m()) : 0);
     }
 
     /** Returns the buffer; nothing can be added afterwards. */
     ByteBuffer bytes() {
-        int size = Math.toIntExact(numbers() + 2L * Float.BYTES * numbers);
+        int size = Math.toIntExact(statistics() + 2L * Float.BYTES * statisticCount);
         ByteBuffer bytes = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder()); // zeros
         for (int[] record : records) {
             for (int word : record) {

@@ -113,8 +113,10 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("guideD", guideD)
                     .int32("first", row)
-                    .int32("aligned", launcher.wide(d, pairs.x(), pairs.y()))
-                    .int32("guideAligned", guideX == null || guideY == null ? 0 : launcher.wide(guideD, guideX, guideY))
+                    .int32("aligned", launcher.aligned(d, pairs.x(), pairs.y()))
+                    .int32(
+                            "guideAligned",
+                            guideX == null || guideY == null ? 0 : launcher.aligned(guideD, guideX, guideY))
                     .int32("window", pairing.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())
@@ -153,7 +155,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_reduce_f32", row, inputs, at)
-                                .pointer("scalars", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.statistics())
                                 .pointer("reductions", at)
                                 .pointer("partials", partials)
                                 .int32("count", inputs.count()),
@@ -230,7 +232,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_bwd_f32", row, inputs, at)
-                                .pointer("scalars", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.statistics())
                                 .pointer("terms", at)
                                 .pointer("g", gAt)
                                 .pointer("sums", sums)
@@ -286,7 +288,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("rows", rows)
                     .int32("pitch", pitch)
-                    .int32("aligned", PortableInfoNce.wide(d, y, out))
+                    .int32("aligned", PortableInfoNce.aligned(d, y, out))
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), tiles, 1), block));
         }
         if (dy != 0) {
@@ -300,7 +302,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("columns", m)
                     .int32("pitch", pitch)
-                    .int32("aligned", PortableInfoNce.wide(d, x, dy))
+                    .int32("aligned", PortableInfoNce.aligned(d, x, dy))
                     .int32("add", row == 0 ? 0 : 1)
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block));
         }

@@ -94,6 +94,6 @@ final class RoundingInfoNce implements InfoNceKernels {
                         to,
                         rows,
                         d,
-                        PortableInfoNce.wide(d, from));
+                        PortableInfoNce.aligned(d, from));
     }
 }

@@ -28,6 +28,7 @@ import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
 import org.contrastive4j.internal.sim.check.UninitializedCheck;
 import org.contrastive4j.internal.sim.check.WgmmaCheck;
+import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
@@ -58,12 +59,13 @@ public final class SimDevice implements PtxDevice {
     private final StreamOrder order;
     private final RaceCheck races;
     private final SimStream stream;
-    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock capturing = new ReentrantLock();
     private final ReentrantLock running = new ReentrantLock();
     private final AtomicLong waits = new AtomicLong();
     private final AtomicLong uploads = new AtomicLong();
     private final AtomicLong downloads = new AtomicLong();
     private final AtomicLong launches = new AtomicLong();
+    private @Nullable Consumer<Fault> faults;
     private Consumer<String> printed = System.out::print;
     private boolean closed;
 
@@ -126,6 +128,26 @@ public final class SimDevice implements PtxDevice {
         printed = sink;
     }
 
+    /** Lets an observer see every instruction and access, after the checks. */
+    public void debugWith(Observer observer) {
+        observers.add(observer);
+    }
+
+    /**
+     * Collects faults instead of ending the launch at the first one: a launch goes on after what lets it go on, and
+     * returns as if nothing had happened.
+     *
+     * @param sink takes every fault, of all severities; null ends launches at the first error or warning again
+     */
+    public void onFault(@Nullable Consumer<Fault> sink) {
+        faults = sink;
+    }
+
+    @Nullable
+    Consumer<Fault> faults() {
+        return faults;
+    }
+
     Consumer<String> printed() {
         return printed;
     }
@@ -176,20 +198,20 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
-    /** One thread records at a time. */
-    void beginRecording() {
-        checkNotRecording("nothing else can be recorded");
-        recording.lock();
+    /** Begins a capture; one thread captures at a time. */
+    void beginCapture() {
+        checkNotCapturing("a second capture cannot begin");
+        capturing.lock();
     }
 
-    void endRecording() {
-        recording.unlock();
+    void endCapture() {
+        capturing.unlock();
     }
 
     /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotRecording(String what) {
-        if (recording.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is recorded; do it before");
+    void checkNotCapturing(String what) {
+        if (capturing.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is captured; do it before");
         }
     }
 
@@ -212,7 +234,7 @@ public final class SimDevice implements PtxDevice {
     public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
         checkOpen();
         SimStream mine = SimStream.of(this, on);
-        if (recording.isHeldByCurrentThread()) {
+        if (capturing.isHeldByCurrentThread()) {
             return mine.fromScratch(bytes);
         }
         ledger.check(bytes);
@@ -247,7 +269,7 @@ public final class SimDevice implements PtxDevice {
             throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE);
         }
         checkOpen();
-        checkNotRecording("pinned memory cannot be allocated");
+        checkNotCapturing("pinned memory cannot be allocated");
         ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
         return new PinnedBuffer() {
             private boolean gone;
@@ -329,9 +351,9 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void synchronize() {
         checkOpen();
-        checkNotRecording("waiting");
-        recording.lock(); // of another thread
-        recording.unlock();
+        checkNotCapturing("waiting");
+        capturing.lock(); // of another thread
+        capturing.unlock();
         countWait();
         run(order::hostAwaitsAll);
     }

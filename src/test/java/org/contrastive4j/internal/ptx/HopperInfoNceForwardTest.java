@@ -106,20 +106,20 @@ final class HopperInfoNceForwardTest {
                 DeviceStorage y = device.allocate(HopperInfoNceLaunches.packedBytes(m, d));
                 DeviceStorage t = Devices.ints(device, targets == null ? new int[1] : targets);
                 DeviceStorage logScale = Devices.floats(device, (float) Math.log(scale));
-                DeviceStorage numbers = device.allocate(HopperInfoNceLaunches.SCALARS_BYTES);
+                DeviceStorage scalars = device.allocate(HopperInfoNceLaunches.SCALARS_BYTES);
                 DeviceStorage positive = device.allocate(4L * n);
                 DeviceStorage rows = device.allocate(tiling.rowStatisticBytes());
                 DeviceStorage ats = device.allocate(tiling.rowAtBytes());
                 DeviceStorage columns = device.allocate(tiling.columnStatisticBytes());
                 DeviceStorage products = device.allocate(tiling.gradientBytes())) {
-            kernels.begin(device.stream(), logScale.address(), numbers.address(), 0, m);
+            kernels.begin(device.stream(), logScale.address(), scalars.address(), 0, m);
             kernels.normalize(device.stream(), u.address(), n, d, x.address(), 0);
             kernels.normalize(device.stream(), v.address(), m, d, y.address(), 0);
             kernels.forward(
                     device.stream(),
                     tiling,
                     new HopperInfoNceLaunches.Pairs(
-                            x.address(), y.address(), targets == null ? 0 : t.address(), 0, 0, numbers.address()),
+                            x.address(), y.address(), targets == null ? 0 : t.address(), 0, 0, scalars.address()),
                     new HopperInfoNceLaunches.Statistics(
                             positive.address(), rows.address(), stored ? 0 : ats.address(), columns.address()),
                     stored ? products.address() : 0);

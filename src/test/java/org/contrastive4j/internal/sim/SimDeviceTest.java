@@ -326,18 +326,18 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
 
     @Test
     void launch_anyScheduleAndThreads_givesTheSameResult() throws InterruptedException, ExecutionException {
-        int[] wanted = mixed(Schedule.ofSeed(0), true);
-        assertNotEquals(wanted[0], wanted[128]);
+        int[] expected = mixed(Schedule.ofSeed(0), true);
+        assertNotEquals(expected[0], expected[128]);
         for (Schedule.Order order : Schedule.Order.values()) {
             for (Schedule.Completion completion : Schedule.Completion.values()) {
-                assertArrayEquals(wanted, mixed(new Schedule(7, order, completion), true), order + " " + completion);
+                assertArrayEquals(expected, mixed(new Schedule(7, order, completion), true), order + " " + completion);
             }
         }
         for (int threads : new int[] {1, 2, 5}) { // parallel work of a pool's thread stays in that pool
             ForkJoinPool pool = new ForkJoinPool(threads);
             try {
                 assertArrayEquals(
-                        wanted,
+                        expected,
                         pool.submit(() -> mixed(Schedule.ofSeed(1), false)).get(),
                         threads + " threads");
             } finally {

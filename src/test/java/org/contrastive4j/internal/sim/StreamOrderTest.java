@@ -204,7 +204,7 @@ class StreamOrderTest {
         }
     }
 
-    /** Recordings that share scratch memory have to run one after the other. */
+    /** Graphs that share scratch memory have to run one after the other. */
     @Test
     void graphs_sharingScratch_mustBeOrdered() {
         try (DeviceStorage scratch = device.allocate(1024);
@@ -213,7 +213,7 @@ class StreamOrderTest {
             first.launch(main);
             order(main, other);
             second.launch(other);
-            unordered("recorded work", () -> first.launch(main));
+            unordered("captured work", () -> first.launch(main));
             device.synchronize();
         }
     }

@@ -153,9 +153,10 @@ final class AddressResolver {
         Region above = warp.cta.cluster().grid().memory().above(address);
         String text = below == null
                 ? ""
-                : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of " + below;
+                : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of "
+                        + warp.describe(below, 0);
         return text
-                + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + above)
+                + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + warp.describe(above, 0))
                 + (below == null && above == null ? ": there is no allocation" : "");
     }
 }

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Map;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.parse.Function;
+import org.contrastive4j.internal.parse.Type;
 
 /**
  * A kernel ready to run: decoded steps, and what a warp and a block need.
@@ -17,6 +18,7 @@ import org.contrastive4j.internal.parse.Function;
  * @param stackBase where {@code alloca} begins in the local memory of a lane; -1 where no instruction uses it
  * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
+ * @param types of registers by row
  * @param communicatesAcrossBlocks whether blocks can communicate: atomics, fences or strong accesses on global
  *     memory
  */
@@ -36,7 +38,8 @@ public record Code(
         Launch.Dim clusterSize,
         boolean communicatesAcrossBlocks,
         boolean usesWgmma,
-        String[] names) {
+        String[] names,
+        Type[] types) {
     public String name() {
         return function.name();
     }

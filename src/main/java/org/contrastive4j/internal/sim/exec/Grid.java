@@ -9,6 +9,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.internal.parse.Parameter;
 import org.jspecify.annotations.Nullable;
 
 /** One launch: its blocks in clusters, run on all cores unless blocks can communicate. */
@@ -24,6 +25,7 @@ public final class Grid {
     private final long limit;
     private final int architecture;
     private @Nullable Region workspace;
+    private @Nullable Consumer<Fault> collector;
     private Consumer<String> printed = System.out::print;
     private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
@@ -69,6 +71,31 @@ public final class Grid {
     public Grid printsTo(Consumer<String> sink) {
         printed = sink;
         return this;
+    }
+
+    /** Collects faults that need not end the launch; without it the first one is thrown. */
+    public Grid collectsTo(@Nullable Consumer<Fault> sink) {
+        collector = sink;
+        return this;
+    }
+
+    @Nullable
+    Consumer<Fault> collector() {
+        return collector;
+    }
+
+    /** Returns the name of the parameter that is or contains an address in a region; null where there is none. */
+    @Nullable
+    String parameterOf(Region region) {
+        for (Parameter parameter : code.function().parameters()) {
+            for (int at = parameter.offset(); at + 8 <= parameter.offset() + parameter.bytes(); at += 8) {
+                long address = parameters.load(at, 8);
+                if (address >= region.base() && address < region.base() + Math.max(1, region.bytes())) {
+                    return parameter.name();
+                }
+            }
+        }
+        return null;
     }
 
     void print(String text) {
@@ -123,7 +150,7 @@ public final class Grid {
         int clusters = Math.toIntExact(launch.grid().count() / size.count());
         if (launch.cooperative()) {
             runWithWorkspace(clusters);
-        } else if (code.communicatesAcrossBlocks() || clusters == 1) {
+        } else if (code.communicatesAcrossBlocks() || clusters == 1 || isSequential()) {
             for (int c = 0; c < clusters; c++) {
                 runAlone(cluster(c));
             }
@@ -162,6 +189,10 @@ public final class Grid {
         }
     }
 
+    private boolean isSequential() {
+        return Arrays.stream(observers).anyMatch(Observer::isSequential);
+    }
+
     private void begin(Cluster cluster) {
         for (Observer observer : observers) {
             observer.begin(cluster);
@@ -177,16 +208,23 @@ public final class Grid {
 
     private void runAlone(Cluster cluster) {
         begin(cluster);
-        while (!cluster.isDone()) {
-            if (!cluster.turn()) {
-                if (cluster.suspended() == null) {
-                    throw cluster.deadlock();
+        try {
+            while (!cluster.isDone()) {
+                if (!cluster.turn()) {
+                    if (cluster.suspended() == null) {
+                        throw cluster.deadlock();
+                    }
+                    suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
+                    return;
                 }
-                suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
-                return;
             }
+            end(cluster);
+        } catch (Fault fault) {
+            if (collector == null) {
+                throw fault;
+            }
+            collector.accept(fault); // the cluster ends, the others go on
         }
-        end(cluster);
     }
 
     private void runWithWorkspace(int clusters) {

@@ -1,10 +1,20 @@
 package org.contrastive4j.internal.sim.exec;
 
+import java.util.StringJoiner;
+import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
 /** The registers and the local memory of the lanes of a warp, and which registers were written. */
 public abstract class LaneState {
+    /** Whole numbers above it are written in hexadecimal. */
+    private static final long LARGE = 1L << 31;
+
     final Cta cta;
+
+    /** What is executed now; the registers that it reads still have their values. */
+    @Nullable
+    Step running;
+
     final long[] r;
     final int[] p;
     final Access access = new Access();
@@ -107,5 +117,48 @@ public abstract class LaneState {
         if (stack != null) {
             stack.leave(lanes, depth);
         }
+    }
+
+    /** Describes a byte of a region for messages: the shared variable, or the parameter that points to the region. */
+    public String describe(Region region, int offset) {
+        if (region.space() == Region.Space.SHARED) {
+            Layout layout = cta.cluster().grid().code().sharedLayout();
+            return region + layout.name(offset);
+        }
+        String parameter =
+                region.space() == Region.Space.GLOBAL ? cta.cluster().grid().parameterOf(region) : null;
+        return parameter == null ? region.toString() : region + " (parameter " + parameter + ")";
+    }
+
+    /** The values of the registers that a step reads, for messages. */
+    String values(Step step, int lane) {
+        if (lane < 0 || lane >= Warp.LANES) {
+            return "";
+        }
+        StringJoiner values = new StringJoiner(", ", " [", "]");
+        values.setEmptyValue("");
+        for (int row : step.reads()) {
+            String name = registerName(row / Warp.LANES);
+            if (!name.isEmpty()) {
+                values.add(name + " = " + value(row / Warp.LANES, lane));
+            }
+        }
+        return values.toString();
+    }
+
+    /** The value of a register as its type has it. */
+    String value(int register, int lane) {
+        Type type = cta.cluster().grid().code().types()[register];
+        if (type == Type.PRED) {
+            return String.valueOf((p[register] >>> lane & 1) != 0);
+        }
+        long bits = r[register * Warp.LANES + lane];
+        if (type.isFloat()) {
+            return String.valueOf(Numbers.decode(bits, type));
+        }
+        long whole = type.isBits() ? bits : Numbers.whole(bits, type);
+        return whole >= -LARGE && whole < LARGE || type.isSigned()
+                ? String.valueOf(whole)
+                : "0x" + Long.toHexString(bits);
     }
 }

@@ -17,6 +17,7 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Program;
 import org.contrastive4j.internal.parse.Register;
+import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
 import org.jspecify.annotations.Nullable;
 
@@ -111,7 +112,8 @@ public final class Linker {
                 clusterSize(),
                 communicates,
                 usesWgmma,
-                names());
+                names(),
+                types());
     }
 
     /** A function may end without ret. */
@@ -248,6 +250,17 @@ public final class Linker {
             }
         }
         return names;
+    }
+
+    private Type[] types() {
+        Type[] types = new Type[predicates];
+        Arrays.fill(types, Type.B64);
+        for (Function function : functions) {
+            for (Register register : function.registers()) {
+                types[firstRow(function) / ROW + register.index()] = register.type();
+            }
+        }
+        return types;
     }
 
     static int align(int at, int alignment) {

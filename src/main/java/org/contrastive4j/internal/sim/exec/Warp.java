@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -120,6 +121,7 @@ public final class Warp extends LaneState {
 
     /** Runs a step; false when a check suspends its lanes. */
     private boolean execute(Step step, int lanes, Observer[] observers) {
+        running = step;
         try {
             for (Observer observer : observers) {
                 observer.step(this, step, lanes);
@@ -129,7 +131,24 @@ public final class Warp extends LaneState {
         } catch (Suspension suspended) {
             suspend(suspended, lanes);
             return false;
+        } catch (Fault fault) {
+            return recover(step, lanes, fault, observers);
         }
+    }
+
+    /** After an access of one lane that is not possible the other lanes go on, and the lane reads zeros. */
+    private boolean recover(Step step, int lanes, Fault fault, Observer[] observers) {
+        int lane = fault.site().lane();
+        if (!collects() || !fault.isOfOneLane() || step.participation() != Step.Participation.ANY || lane < 0) {
+            throw fault;
+        }
+        report(fault);
+        for (int row : step.writes()) {
+            r[row + lane] = 0;
+            written()[row / LANES] |= 1 << lane;
+        }
+        int rest = lanes & ~(1 << lane);
+        return rest == 0 || execute(step, rest, observers);
     }
 
     /** The guard of a step may never have been written for some lanes. */
@@ -427,13 +446,41 @@ public final class Warp extends LaneState {
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */
     public Fault fault(Fault.Kind kind, Step step, int lane, String message) {
+        Fault.Site site = site(step, lane);
         return new Fault(
                 kind,
+                Fault.Severity.ERROR,
+                site,
+                "kernel " + site.kernel() + ", " + step.source().where() + ", \"" + site.instruction() + "\", block "
+                        + site.block() + ", thread " + site.thread() + ": " + message
+                        + (step == running ? values(step, lane) : ""));
+    }
+
+    /** Where a lane executes a step. */
+    public Fault.Site site(Step step, int lane) {
+        return new Fault.Site(
+                cta.cluster().grid().code().name(),
+                step.source().file(),
                 step.source().line(),
-                "kernel " + cta.cluster().grid().code().name() + ", "
-                        + step.source().where() + ", \""
-                        + step.source().text() + "\", block "
-                        + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": "
-                        + message);
+                step.source().origin(),
+                step.source().text(),
+                cta.index().toString(),
+                threadOf(lane),
+                lane);
+    }
+
+    /** Reports a fault that lets the warp go on: to the collector of the launch, or by an exception. */
+    public void report(Fault fault) {
+        Consumer<Fault> collector = cta.cluster().grid().collector();
+        if (collector != null) {
+            collector.accept(fault);
+        } else if (fault.severity() != Fault.Severity.INFO) {
+            throw fault;
+        }
+    }
+
+    /** Whether faults are collected instead of ending the launch. */
+    public boolean collects() {
+        return cta.cluster().grid().collector() != null;
     }
 }
