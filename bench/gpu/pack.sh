@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 limit_mib=60
 bundle=target/gpu-bundle
-modules=java.base,java.compiler,java.instrument,java.logging,java.management,java.xml,jdk.management,jdk.unsupported,jdk.zipfs
+modules=java.base,java.compiler,java.desktop,java.instrument,java.logging,java.management,java.xml,jdk.management,jdk.unsupported,jdk.zipfs
 
 jdk=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")}
 [ -x "$jdk/bin/jlink" ] || { echo "pack.sh: no jlink in $jdk; set JAVA_HOME to a JDK 17 or newer" >&2; exit 2; }

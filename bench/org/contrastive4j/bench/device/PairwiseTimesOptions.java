@@ -8,7 +8,7 @@ import java.util.TreeMap;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
 
 /**
- * What {@link PairwiseTimes} measures; each is given as name=value.
+ * Options of {@link PairwiseTimes}, each given as name=value.
  *
  * @param device as for {@code Backend.device}
  * @param out folder of results
@@ -72,7 +72,7 @@ record PairwiseTimesOptions(
             String[] parts = argument.split("=", 2);
             if (parts.length != 2 || given.replace(parts[0], parts[1]) == null) {
                 throw new IllegalArgumentException(
-                        "\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
+                        "\"" + argument + "\" given, expected name=value with one of " + USUAL.keySet());
             }
         }
         return new PairwiseTimesOptions(

@@ -4,10 +4,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 
 /**
  * out = A Bᵀ of 128 rows, 256 columns and depth 512 in bf16 by one block: two warp groups of 64 rows, stages of 64 deep
@@ -122,12 +122,12 @@ final class WarpgroupTile implements AutoCloseable {
                 .collect(Collectors.joining(between));
     }
 
-    /** Small whole numbers, exact in bf16 and in every sum. */
+    /** Returns small integers, whose sums are exact in bf16 products. */
     private static int value(int row, int k, int prime) {
         return (row * prime + k * 3) % 17 - 8;
     }
 
-    /** Stage after stage, each as shared memory wants it: rows of 128 bytes, chunks of 16 bytes swizzled by the row. */
+    /** Packs stage after stage in the layout of shared memory: rows of 128 bytes, 16-byte chunks swizzled by row. */
     private DeviceStorage operand(int rows, int prime) {
         ByteBuffer bytes = ByteBuffer.allocateDirect(rows * DEPTH * 2).order(ByteOrder.nativeOrder());
         for (int row = 0; row < rows; row++) {
@@ -142,7 +142,7 @@ final class WarpgroupTile implements AutoCloseable {
         return storage;
     }
 
-    /** Computes it once. */
+    /** Launches the kernel once. */
     void run() {
         kernel.launch(device.stream(), Launch.of(1, 256).shared((ROWS + COLUMNS) * STAGE * 2), a, b, out);
     }
@@ -154,14 +154,14 @@ final class WarpgroupTile implements AutoCloseable {
             for (int register = 0; register < ACCUMULATORS; register++) {
                 int row = thread / 32 * 16 + thread % 32 / 4 + register / 2 % 2 * 8;
                 int column = register / 4 * 8 + thread % 4 * 2 + register % 2;
-                int wanted = 0;
+                int expected = 0;
                 for (int k = 0; k < DEPTH; k++) {
-                    wanted += value(row, k, 7) * value(column, k, 11);
+                    expected += value(row, k, 7) * value(column, k, 11);
                 }
                 float got = bytes.getFloat(4 * (thread * ACCUMULATORS + register));
-                if (got != wanted) {
+                if (got != expected) {
                     throw new IllegalStateException(
-                            "row " + row + ", column " + column + ": " + got + ", wanted " + wanted);
+                            "row " + row + ", column " + column + ": " + got + ", expected " + expected);
                 }
             }
         }

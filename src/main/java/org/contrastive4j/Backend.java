@@ -153,8 +153,8 @@ public final class Backend {
      * Opens a backend without a memory limit.
      *
      * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64 as
-     *     plain loops, for gradient checks), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the {@link #device} of that
-     *     name), or {@code auto} ({@link #auto}; the choice and its reason are logged)
+     *     plain loops, for gradient checks), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the {@link
+     *     #device} of that name), or {@code auto} ({@link #auto}; the choice and its reason are logged)
      * @return the backend; the caller closes it
      * @throws NoDeviceException when there is no such GPU or no driver
      * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0

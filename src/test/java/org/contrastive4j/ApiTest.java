@@ -1,6 +1,7 @@
 package org.contrastive4j;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
@@ -48,6 +49,15 @@ class ApiTest {
                 "the exported types are not those of " + LIST + ". A type that users need not see belongs to a package"
                         + " named internal or is package-private. If the change of the API is intended, write the list"
                         + " anew and commit it: mvn test -Dtest=ApiTest -Dapi.write=true");
+    }
+
+    /** A reader of the documentation looks through these; nested types are found at their owners. */
+    @Test
+    void exportedTypes_topLevel_areAtMost90() throws IOException, URISyntaxException {
+        List<Class<?>> topLevel = exported().stream()
+                .filter(type -> type.getDeclaringClass() == null)
+                .toList();
+        assertTrue(topLevel.size() <= 90, topLevel.size() + " exported top-level types: " + topLevel);
     }
 
     /** A caller could neither name nor import such a type. */

@@ -36,6 +36,7 @@ class ArchitectureTest {
                     "pretrained",
                     List.of(
                             "internal.files",
+                            "internal.memory",
                             "internal.safetensors",
                             "internal.batch",
                             "train",
@@ -192,7 +193,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void importsPointDownwards() throws IOException {
+    void packages_importOnlyLowerOnes() throws IOException {
         List<String> found = new ArrayList<>();
         for (Path file : sources()) {
             String packageName = MAIN.relativize(file.getParent()).toString().replace('/', '.');
@@ -207,7 +208,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void aWrongArrowIsFound() {
+    void imports_upwardImport_isDetected() {
         assertFalse(violations("tensor", List.of("import org.contrastive4j.ops.Ops;"))
                 .isEmpty());
         assertFalse(violations("loss", List.of("import org.contrastive4j.gradcache.GradCache;"))
@@ -219,7 +220,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void classesStayReadable() throws IOException {
+    void classes_haveAtMost500Lines() throws IOException {
         for (Path file : sources()) {
             assertTrue(Files.readAllLines(file).size() <= 500, file + " has more than 500 lines");
         }
@@ -238,7 +239,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void aLongLineIsFound() {
+    void lines_longLine_isDetected() {
         assertEquals(List.of("A.java:2"), tooLong("A.java", List.of("x".repeat(120), "x".repeat(121))));
     }
 
@@ -250,7 +251,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void everyPackageSaysWhatItIs() throws IOException {
+    void packages_haveADescription() throws IOException {
         for (Path file : sources()) {
             Path info = file.resolveSibling("package-info.java");
             assertTrue(file.getParent().equals(MAIN) || Files.exists(info), "no " + info);

@@ -44,7 +44,7 @@ class BackendTest {
     }
 
     @Test
-    void autoIsCpuWithoutAGpuAndSaysWhy() {
+    void auto_withoutGpu_isCpuAndStatesTheReason() {
         Backend.Choice choice = Backend.auto(() -> {
             throw new NoDeviceException("no CUDA device: a reason");
         });
@@ -53,7 +53,7 @@ class BackendTest {
 
     /** Nothing is loaded on a device that kernels are not for. */
     @Test
-    void anOldDeviceIsRefusedBeforeAnythingRuns() {
+    void open_deviceBelowCapability8_isRefusedBeforeLoading() {
         try (PtxDevice device = Backend.device("sim")) {
             PtxDevice old = (PtxDevice) Proxy.newProxyInstance(
                     PtxDevice.class.getClassLoader(), new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
@@ -78,7 +78,7 @@ class BackendTest {
     }
 
     @Test
-    void aClosedDeviceIsRefusedBeforeAnythingRuns() {
+    void open_closedDevice_isRefusedBeforeLoading() {
         Ops ops = Backend.open("sim");
         Tensor tensor = ops.zeros(Shape.of(3));
         tensor.close();

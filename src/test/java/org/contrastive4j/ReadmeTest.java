@@ -3,6 +3,7 @@ package org.contrastive4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -13,32 +14,31 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
 import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.gradcache.CachedStep;
 import org.contrastive4j.gradcache.EquivalenceCheck;
-import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.LossOverEncoders;
-import org.contrastive4j.gradcache.TapeEncoder;
 import org.contrastive4j.kernels.FusedLoss;
-import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The Java snippets of README.md: each runs here, and its text must occur in this file. */
 class ReadmeTest {
     private static final Path README = Path.of("README.md");
     private static final Path THIS = Path.of("src/test/java/org/contrastive4j/ReadmeTest.java");
     private static final Pattern SNIPPET = Pattern.compile("```java\\n(.*?)```", Pattern.DOTALL);
+    private static final Pattern COORDINATES = Pattern.compile("<dependency>\\n(.*?)</dependency>", Pattern.DOTALL);
     private static final Pattern LINK = Pattern.compile("\\]\\(([^)#:]+)\\)");
 
     /** Two matrices of samples: rows of one belong to rows of the other. */
@@ -95,40 +95,23 @@ class ReadmeTest {
     }
 
     @Test
-    void gradientCachingSnippet_runs() {
+    void gradientCachingSnippets_computeAndAgree() {
         try (Ops model = Backend.open("cpu");
                 MyBatch batch = MyBatch.of(model, 8)) {
             openModel(model);
             // the snippet opens a backend of its own; tensors of one cpu backend can be read by another
             try (Ops ops = Backend.open("cpu");
-                    InfoNce loss = InfoNce.symmetric(ops)) { // learned scale, starts at 1 / 0.07
-                List<ChunkEncoder<MyBatch>> encoders = List.of(
-                        new TapeEncoder<>(ops, "image", 64, MyBatch::size, imageParameters, this::encodeImages),
-                        new TapeEncoder<>(ops, "text", 64, MyBatch::size, textParameters, this::encodeTexts));
-                GradCache<MyBatch, PairwiseOps.Result> cache =
-                        GradCache.ofBudget(ops, encoders, LossOverEncoders.of(loss), 2L << 30); // memory budget: 2 GiB
-                PairwiseOps.Result result = cache.step(batch, 1.0).get(); // gradients are accumulated in the parameters
-                assertTrue(Double.isFinite(result.loss()));
+                    CachedStep<MyBatch> step = CachedStep.infoNce(ops, MyBatch::size)
+                            .encoder("image", imageParameters, this::encodeImages)
+                            .encoder("text", textParameters, this::encodeTexts)
+                            .memoryBudget(2L << 30) // 2 GiB
+                            .build()) {
+                double loss = step.run(batch).get().loss(); // the gradient of the whole batch is in the parameters
+                assertTrue(Double.isFinite(loss));
                 assertTrue(imageParameters.get(0).gradient().toDoubles()[0] != 0);
+                EquivalenceCheck.Report report = step.check(batch, List.of(3, 5));
+                assertTrue(report.agrees(1e-5), report::toString); // names the layer that differs
             }
-            closeModel();
-        }
-    }
-
-    @Test
-    void equivalenceSnippet_agrees() {
-        try (Ops ops = Backend.open("cpu");
-                InfoNce loss = InfoNce.symmetric(ops);
-                MyBatch batch = MyBatch.of(ops, 8)) {
-            openModel(ops);
-            List<ChunkEncoder<MyBatch>> encoders = List.of(
-                    new TapeEncoder<>(ops, "image", 64, MyBatch::size, imageParameters, this::encodeImages),
-                    new TapeEncoder<>(ops, "text", 64, MyBatch::size, textParameters, this::encodeTexts));
-            List<Parameter> parameters = List.of(imageParameters.get(0), textParameters.get(0));
-            EquivalenceCheck.Report report = new EquivalenceCheck<>(
-                            ops, encoders, LossOverEncoders.of(loss), parameters)
-                    .run(batch, List.of(3, 5));
-            assertTrue(report.agrees(1e-5), report::toString); // names the layer that differs
             closeModel();
         }
     }
@@ -199,6 +182,34 @@ class ReadmeTest {
         }
         assertEquals(List.of(), missing);
         assertEquals(3, snippets);
+    }
+
+    @Test
+    void coordinates_areThoseOfThePom() throws IOException {
+        String pom = Files.readString(Path.of("pom.xml"));
+        Matcher coordinates = COORDINATES.matcher(Files.readString(README));
+        assertTrue(coordinates.find(), "expected a <dependency> in README.md");
+        for (String line : coordinates.group(1).strip().split("\\s+")) {
+            int found = pom.indexOf(line);
+            assertTrue(found >= 0 && found < pom.indexOf("<properties>"), line);
+        }
+    }
+
+    /** The program that README.md links to, which is built apart from this project. */
+    @Test
+    void linkedProgram_compiles(@TempDir Path folder) {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        ByteArrayOutputStream errors = new ByteArrayOutputStream();
+        int status = compiler.run(
+                null,
+                null,
+                errors,
+                "-cp",
+                System.getProperty("java.class.path"),
+                "-d",
+                folder.toString(),
+                "src/it/link/src/main/java/org/example/Link.java");
+        assertEquals(0, status, errors::toString);
     }
 
     @Test

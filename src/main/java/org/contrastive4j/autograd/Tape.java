@@ -330,6 +330,7 @@ public final class Tape implements AutoCloseable {
 
     /** Thrown when the forward or backward pass of a function fails. The message names the node and the pass. */
     public static final class AutogradException extends RuntimeException {
+        /** Path of the node that failed. */
         private final String node;
 
         /**

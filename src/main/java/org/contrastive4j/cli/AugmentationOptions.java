@@ -22,7 +22,7 @@ final class AugmentationOptions {
             paramLabel = "<name>",
             description = "random changes of pictures and captions: clip (random resized crop of the original picture "
                     + "with CLIP's ranges), emoji (affine map, mixed colours, cutout, dropout of words) or none; "
-                    + "default: emoji for the default data, clip for other data")
+                    + "default: emoji for the default data, clip for other data, none with --from")
     @Nullable
     String name;
 

@@ -15,7 +15,9 @@ import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.TrainConfig;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Compares losses and batch sizes on the data of a user. */
 @Command(
@@ -30,11 +32,15 @@ final class CompareLossesCommand implements Callable<Integer> {
     /** A batch never holds a concept twice, so this loss equals infonce bit for bit. */
     private static final String SAME_AS_INFONCE = "infonce-multipositive";
 
+    @Spec
+    private CommandSpec spec;
+
     @Mixin
     private SharedOptions shared;
 
     @Option(
             names = "--losses",
+            completionCandidates = Candidates.LossNames.class,
             split = ",",
             description = "names, separated by commas; differences are measured against the first; default: all but "
                     + SAME_AS_INFONCE + ", which equals infonce because no batch holds a concept twice")
@@ -59,6 +65,7 @@ final class CompareLossesCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        shared.refuseIgnored(spec.commandLine().getParseResult());
         int largest = batches.stream().max(Integer::compare).orElse(0);
         shared.chunk = Math.min(shared.chunk(largest), largest);
         TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));

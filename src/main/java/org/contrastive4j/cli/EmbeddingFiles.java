@@ -19,8 +19,8 @@ import org.contrastive4j.data.DataException;
 import org.contrastive4j.data.Pair;
 
 /**
- * Representations of pairs on disk, with their keys: {@code pictures.npy}, {@code captions.npy} and {@code keys.tsv}, or
- * one Parquet file.
+ * Representations of pairs on disk, with their keys: {@code pictures.npy}, {@code captions.npy} and {@code keys.tsv},
+ * or one Parquet file.
  */
 final class EmbeddingFiles {
     static final String PICTURES = "pictures.npy";

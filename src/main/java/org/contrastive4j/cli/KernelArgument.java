@@ -2,10 +2,11 @@ package org.contrastive4j.cli;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.SplittableRandom;
 import java.util.StringJoiner;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -16,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param element type of the number or of the elements
  * @param count elements of a buffer
  * @param fill initial content of a buffer; null for an uninitialised buffer
+ * @param file whose values a buffer begins with; null for none
  * @param value bits of a number, or of all elements if the fill is {@link Fill#VALUE}
  */
 record KernelArgument(
@@ -24,7 +26,9 @@ record KernelArgument(
         Element element,
         int count,
         @Nullable Fill fill,
-        long value) {
+        @Nullable Path file,
+        long value)
+        implements LaunchArgument {
     enum Direction {
         IN,
         OUT
@@ -35,38 +39,59 @@ record KernelArgument(
         ZERO,
         IOTA,
         RANDOM,
-        VALUE
+        VALUE,
+        FILE
     }
 
     /** @throws IllegalArgumentException with the wrong part and what is expected */
     static KernelArgument parse(String text) {
-        String[] parts = text.split(":", -1);
-        try {
-            return switch (parts[0]) {
-                case "in" -> buffer(text, Direction.IN, parts);
-                case "out" -> buffer(text, Direction.OUT, parts);
-                default -> number(text, parts);
-            };
-        } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException("--arg " + text + ": " + e.getMessage(), e);
-        }
+        int at = text.indexOf(":@");
+        String[] parts = (at < 0 ? text : text.substring(0, at)).split(":", -1);
+        Path file = at < 0 ? null : Path.of(text.substring(at + 2));
+        return switch (parts[0]) {
+            case "in" -> buffer(text, Direction.IN, parts, file);
+            case "out" -> buffer(text, Direction.OUT, parts, file);
+            default -> number(text, parts);
+        };
     }
 
-    private static KernelArgument buffer(String text, Direction direction, String[] parts) {
+    /** A buffer that begins with the values of a file, and is as large unless a count is given. */
+    private static KernelArgument fromFile(String text, Direction direction, String[] parts, Path file) {
+        if (parts.length != 2 && parts.length != 3) {
+            throw new IllegalArgumentException("expected " + parts[0] + ":TYPE[:COUNT]:@FILE");
+        }
+        Element element = Element.of(parts[1]);
+        int stored = BufferFile.read(file, element).length / element.bytes();
+        int count = parts.length == 2 ? stored : count(parts[2], element, parts[1]);
+        if (stored > count) {
+            throw new IllegalArgumentException(file + " holds " + stored + " values, the buffer " + count);
+        }
+        return new KernelArgument(text, direction, element, count, Fill.FILE, file, 0);
+    }
+
+    private static int count(String text, Element element, String type) {
+        int most = (Integer.MAX_VALUE - 8) / element.bytes();
+        long count = text.matches("[0-9]{1,10}") ? Long.parseLong(text) : 0;
+        if (count < 1 || count > most) {
+            throw new IllegalArgumentException(
+                    "count is \"" + text + "\", expected 1 to " + most + " elements of " + type);
+        }
+        return (int) count;
+    }
+
+    private static KernelArgument buffer(String text, Direction direction, String[] parts, @Nullable Path file) {
+        if (file != null) {
+            return fromFile(text, direction, parts, file);
+        }
         if (parts.length != 3 && parts.length != 4) {
             throw new IllegalArgumentException(
                     "expected " + parts[0] + ":TYPE:COUNT or " + parts[0] + ":TYPE:COUNT:FILL");
         }
         Element element = Element.of(parts[1]);
-        int most = (Integer.MAX_VALUE - 8) / element.bytes();
-        long count = parts[2].matches("[0-9]{1,10}") ? Long.parseLong(parts[2]) : 0;
-        if (count < 1 || count > most) {
-            throw new IllegalArgumentException(
-                    "count is \"" + parts[2] + "\", expected 1 to " + most + " elements of " + parts[1]);
-        }
+        int count = count(parts[2], element, parts[1]);
         String fill = parts.length == 4 ? parts[3] : direction == Direction.IN ? "zero" : null;
         if (fill == null) {
-            return new KernelArgument(text, direction, element, (int) count, null, 0);
+            return new KernelArgument(text, direction, element, count, null, null, 0);
         }
         Fill kind =
                 switch (fill) {
@@ -82,7 +107,7 @@ record KernelArgument(
             }
             value = element.parse(fill);
         }
-        return new KernelArgument(text, direction, element, (int) count, kind, value);
+        return new KernelArgument(text, direction, element, count, kind, null, value);
     }
 
     private static KernelArgument number(String text, String[] parts) {
@@ -90,7 +115,7 @@ record KernelArgument(
             throw new IllegalArgumentException("expected in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE");
         }
         Element element = Element.of(parts[0]);
-        return new KernelArgument(text, null, element, 1, null, element.parse(parts[1]));
+        return new KernelArgument(text, null, element, 1, null, null, element.parse(parts[1]));
     }
 
     boolean isBuffer() {
@@ -106,6 +131,11 @@ record KernelArgument(
         return element.argument(value);
     }
 
+    @Override
+    public Object value(PtxDevice device, long seed, Object[] others) {
+        return isBuffer() ? allocate(device, seed) : number();
+    }
+
     /** Allocates and fills a buffer; without a fill its content is undefined. The caller closes it. */
     DeviceStorage allocate(PtxDevice device, long seed) {
         DeviceStorage storage = device.allocate((long) count * element.bytes());
@@ -113,6 +143,11 @@ record KernelArgument(
             return storage;
         }
         ByteBuffer bytes = ByteBuffer.allocateDirect(count * element.bytes()).order(ByteOrder.nativeOrder());
+        if (file != null) {
+            bytes.put(BufferFile.read(file, element)).clear();
+            storage.upload(0, bytes);
+            return storage;
+        }
         SplittableRandom random = new SplittableRandom(seed);
         for (int i = 0; i < count; i++) {
             element.put(
@@ -121,11 +156,20 @@ record KernelArgument(
                         case ZERO -> 0;
                         case IOTA -> element.count(i);
                         case RANDOM -> element.random(random);
-                        case VALUE -> value;
+                        default -> value;
                     });
         }
         storage.upload(0, bytes.flip());
         return storage;
+    }
+
+    /** Returns the contents of a buffer. */
+    byte[] contents(DeviceStorage storage) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(count * element.bytes());
+        storage.download(0, bytes);
+        byte[] array = new byte[bytes.capacity()];
+        bytes.flip().get(array);
+        return array;
     }
 
     /** Formats the first elements of a buffer. */

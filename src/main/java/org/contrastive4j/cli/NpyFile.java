@@ -94,7 +94,8 @@ final class NpyFile {
         }
     }
 
-    private static String header(Path file, DataInputStream data) throws IOException {
+    /** Reads the header; the stream is at the first value afterwards. */
+    static String header(Path file, DataInputStream data) throws IOException {
         byte[] start = data.readNBytes(MAGIC.length + 2);
         boolean isNpy = start.length == MAGIC.length + 2;
         for (int i = 0; i < MAGIC.length && isNpy; i++) {

@@ -122,7 +122,9 @@ final class PretrainedTraining {
         }
         List<String> without = given.matchedOptions().stream()
                 .map(OptionSpec::longestName)
-                .filter(name -> !own().contains(name) && !USED.contains(name))
+                .filter(name -> !own().contains(name)
+                        && !USED.contains(name)
+                        && !AugmentationOptions.fixed().containsKey(name))
                 .distinct()
                 .toList();
         IgnoredOptions.refuse(given, without, "without effect with --from, where the folder of the model decides");
@@ -206,12 +208,13 @@ final class PretrainedTraining {
         double rate = model.adapts() ? LORA_RATE : WHOLE_RATE;
         double decay = options.optimizer().weightDecay();
         boolean clip = model.pretrained().config().family() == PretrainedConfig.Family.CLIP;
+        boolean isAugmented = AugmentationOptions.fixed().keySet().stream().anyMatch(given::hasMatchedOption);
         return options.toBuilder()
                 .model(model.encoder().config())
                 .preprocessing(model.pretrained().preprocessing())
                 .vocabulary(model.encoder().config().text().vocabulary())
                 .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
-                .augmentation(Augmentation.none())
+                .augmentation(isAugmented ? options.augmentation() : Augmentation.none())
                 .learningRate(given.hasMatchedOption("--learning-rate") ? options.learningRate() : rate)
                 .optimizer(new AdamW.Config(
                         0.9, 0.98, 1e-6, given.hasMatchedOption("--weight-decay") ? decay : WEIGHT_DECAY))

@@ -8,8 +8,8 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
@@ -33,11 +33,16 @@ import picocli.CommandLine.Parameters;
         description = {
             "Assembles PTX files for every architecture that their target allows, and links them for the simulator.",
             "Exits with 1 when a file has an error, spills registers, or is serialised by the assembler (C75xx).",
-            "The assembler runs inside this process; in rare cases malformed text terminates it."
+            "The assembler of PTX 8.0 runs inside this process; in rare cases malformed text terminates it.",
+            "Newer PTX needs ptxas of a CUDA toolkit."
         })
 final class PtxCheckCommand implements Callable<Integer> {
     private static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90);
     private static final String SERIALISED = "C75";
+    /** PTX version of the assembler inside this process. */
+    private static final int BUILT_IN_MAJOR = 8;
+
+    private static final int BUILT_IN_MINOR = 0;
 
     @Parameters(arity = "1..*", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private List<Path> files;
@@ -58,6 +63,13 @@ final class PtxCheckCommand implements Callable<Integer> {
                     + " \"dynamic shared N bytes\" in the file, else 0",
             showDefaultValue = CommandLine.Help.Visibility.NEVER)
     private @Nullable Integer shared;
+
+    @Option(
+            names = "--ptxas",
+            paramLabel = "PROGRAM",
+            description = "assembler for .version 8.1 and newer; default: ptxas on the path",
+            showDefaultValue = CommandLine.Help.Visibility.NEVER)
+    private @Nullable Path ptxas;
 
     /** Messages with their targets: a message that several targets share is printed once. */
     private final Map<String, List<String>> complaints = new LinkedHashMap<>();
@@ -123,9 +135,22 @@ final class PtxCheckCommand implements Callable<Integer> {
 
     private boolean assemble(String text, Program program, int dynamic, Table table) {
         boolean good = true;
+        ExternalAssembler external = ptxas != null || isNewerThanBuiltIn(program)
+                ? ExternalAssembler.find(ptxas, System.getenv("PATH"))
+                : null;
+        if (external == null && isNewerThanBuiltIn(program)) {
+            complain(
+                    "not assembled",
+                    ".version " + program.version() + " is newer than the assembler of this program, which knows "
+                            + BUILT_IN_MAJOR + "." + BUILT_IN_MINOR
+                            + "; put ptxas of a CUDA toolkit on the path or name it with --ptxas");
+            return false;
+        }
         for (String target : targets(program)) {
             try {
-                Assembly assembly = PtxAssembler.assemble(program.file(), text, target);
+                Assembly assembly = external != null
+                        ? external.assemble(program, text, target)
+                        : PtxAssembler.assemble(program.file(), text, target);
                 for (Function entry : program.entries()) {
                     good &= row(table, entry, assembly, dynamic);
                 }
@@ -139,6 +164,12 @@ final class PtxCheckCommand implements Callable<Integer> {
             }
         }
         return good;
+    }
+
+    private static boolean isNewerThanBuiltIn(Program program) {
+        String[] parts = program.version().split("\\.", -1);
+        int major = Integer.parseInt(parts[0]);
+        return major > BUILT_IN_MAJOR || major == BUILT_IN_MAJOR && Integer.parseInt(parts[1]) > BUILT_IN_MINOR;
     }
 
     private void complain(String kind, String message, String target) {

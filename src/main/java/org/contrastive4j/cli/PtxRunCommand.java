@@ -10,12 +10,12 @@ import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.DeviceLostException;
 import org.contrastive4j.device.DeviceException.KernelException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.check.Counts;
@@ -24,8 +24,10 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /** Launches one kernel of a PTX file. */
 @Command(
@@ -41,7 +43,10 @@ import picocli.CommandLine.Parameters;
         footer = {
             "  out:TYPE:COUNT[:FILL]  buffer, printed afterwards; uninitialised without FILL",
             "  in:TYPE:COUNT[:FILL]   buffer, not printed; zeros without FILL",
+            "  in:TYPE[:COUNT]:@FILE  buffer with the values of a file, .npy or raw; out likewise",
             "  TYPE:VALUE             number, such as u32:7 or f32:1.5",
+            "  struct:TYPE:VALUE,...  structure by value, members aligned as in C; bytes:HEX",
+            "  map:N:TYPE:SIZES:BOX[:SWIZZLE]  tensor map of the buffer of argument N",
             "  TYPE   f32 f16 bf16 i32 u32 f64 i64 u8 (i64 also for .u64)",
             "  FILL   zero, iota (0 1 2 ...), a number for all elements, or random by",
             "         --seed: in [-1, 1), integers in [0, 100)",
@@ -52,8 +57,44 @@ final class PtxRunCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private Path file;
 
+    @Spec
+    private CommandSpec spec;
+
     @Mixin
     private PtxSource source;
+
+    @Mixin
+    private FaultReport report;
+
+    @Mixin
+    private ModuleVariables variables;
+
+    @Option(
+            names = "--link",
+            paramLabel = "FILE",
+            showDefaultValue = Visibility.NEVER,
+            description = "sim: further PTX files that define what this one declares as .extern")
+    private List<Path> linked = List.of();
+
+    @Option(
+            names = "--cluster",
+            paramLabel = "X[xY[xZ]]",
+            showDefaultValue = Visibility.NEVER,
+            description = "sim: blocks of a cluster, for a kernel that does not declare them")
+    private @Nullable String cluster;
+
+    @Option(
+            names = "--save",
+            paramLabel = "PARAMETER=FILE",
+            showDefaultValue = Visibility.NEVER,
+            description = "writes a buffer to a file afterwards, .npy or raw")
+    private Map<String, Path> saved = Map.of();
+
+    @Option(
+            names = "--debug",
+            description =
+                    "sim: stop before the first instruction and read commands from standard input; help lists them")
+    private boolean debug;
 
     @Option(names = "--entry", paramLabel = "NAME", description = "kernel; optional if the file has only one")
     private @Nullable String entry;
@@ -80,7 +121,11 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--print", paramLabel = "COUNT", description = "elements of each out buffer that are printed")
     private int print = 8;
 
-    @Option(names = "--device", paramLabel = "NAME", description = "sim, cuda, or cuda:1 for the second GPU")
+    @Option(
+            names = "--device",
+            completionCandidates = Candidates.Devices.class,
+            paramLabel = "NAME",
+            description = "sim, cuda, or cuda:1 for the second GPU")
     private String device = "sim";
 
     @Option(
@@ -116,7 +161,7 @@ final class PtxRunCommand implements Callable<Integer> {
     private Launch launch;
 
     @SuppressWarnings("NullAway.Init") // set by call
-    private List<KernelArgument> parsed;
+    private List<LaunchArgument> parsed;
 
     /** Buffers of one launch. */
     private record Buffers(List<DeviceStorage> open) implements AutoCloseable {
@@ -131,18 +176,36 @@ final class PtxRunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        launch = new Launch(size("--grid", grid), size("--block", block), shared, cooperative);
-        parsed = arguments.stream().map(KernelArgument::parse).toList();
+        launch = new Launch(
+                size("--grid", grid),
+                size("--block", block),
+                shared,
+                cooperative,
+                cluster == null ? null : size("--cluster", cluster));
+        parsed = arguments.stream().map(LaunchArgument::parse).toList();
         if (print < 0) {
             throw new IllegalArgumentException("--print is " + print + ", expected 0 or more");
         }
         text = source.readOne(file);
+        if (schedules != null) {
+            IgnoredOptions.refuse(
+                    spec.commandLine().getParseResult(),
+                    List.of("--print"),
+                    "without effect with --faults, which prints faults only");
+        }
         if (device.equals("sim")) {
             return schedules == null ? simulate() : search(schedules);
         }
-        if (schedules != null || architecture != null || withoutChecks || limit != null) {
+        if (schedules != null
+                || architecture != null
+                || withoutChecks
+                || limit != null
+                || debug
+                || report.isRequested()
+                || !linked.isEmpty()) {
             throw new IllegalArgumentException(
-                    "--faults, --arch, --no-checks and --limit are for --device sim, not " + device);
+                    "--faults, --arch, --no-checks, --limit, --debug, --report and --link are for --device sim, not "
+                            + device);
         }
         try (PtxDevice gpu = Backend.device(device)) {
             return launch(gpu);
@@ -168,10 +231,19 @@ final class PtxRunCommand implements Callable<Integer> {
     }
 
     private int simulate() {
-        try (SimDevice simulator = SimDevice.open(options(seed).withCounts())) {
+        try (SimDevice simulator =
+                SimDevice.open(debug ? options(seed) : options(seed).withCounts())) {
+            if (debug) {
+                simulator.debugWith(new Debugger(System.in, System.out));
+            }
+            if (report.isRequested()) {
+                report.collect(simulator);
+            }
             int code = launch(simulator);
-            System.out.print(summary(simulator.counts()));
-            return code;
+            if (!debug) {
+                System.out.print(summary(simulator.counts()));
+            }
+            return report.isRequested() ? Math.max(code, report.finish()) : code;
         }
     }
 
@@ -180,15 +252,10 @@ final class PtxRunCommand implements Callable<Integer> {
         System.out.println(kernel.name() + " on " + on.facts().name() + ", sm_"
                 + on.facts().architecture() + ": " + launch);
         try (Buffers buffers = new Buffers(new ArrayList<>())) {
+            variables.write(module(on));
             double milliseconds = run(on, kernel, seed, buffers);
-            for (int k = 0, buffer = 0; k < parsed.size(); k++) {
-                KernelArgument argument = parsed.get(k);
-                if (argument.isOut()) {
-                    System.out.println("  " + kernel.parameters().get(k) + " (" + argument.text() + "): "
-                            + argument.first(buffers.open.get(buffer), print));
-                }
-                buffer += argument.isBuffer() ? 1 : 0;
-            }
+            print(kernel, buffers);
+            variables.print(module(on), print);
             System.out.printf(
                     Locale.ROOT,
                     "  %.3f ms %s%n",
@@ -201,8 +268,43 @@ final class PtxRunCommand implements Callable<Integer> {
         }
     }
 
+    /** Prints the out buffers and saves those that are named. */
+    private void print(Kernel kernel, Buffers buffers) {
+        for (String name : saved.keySet()) {
+            int at = kernel.parameters().indexOf(name);
+            if (at < 0 || !(parsed.get(at) instanceof KernelArgument argument && argument.isBuffer())) {
+                throw new IllegalArgumentException(
+                        "--save " + name + " is not a buffer; the parameters are " + kernel.parameters());
+            }
+        }
+        for (int k = 0, buffer = 0; k < parsed.size(); k++) {
+            String name = kernel.parameters().get(k);
+            if (!(parsed.get(k) instanceof KernelArgument argument && argument.isBuffer())) {
+                continue;
+            }
+            DeviceStorage storage = buffers.open.get(buffer++);
+            if (argument.isOut()) {
+                System.out.println("  " + name + " (" + argument.text() + "): " + argument.first(storage, print));
+            }
+            Path target = saved.get(name);
+            if (target != null) {
+                BufferFile.write(target, argument.element(), argument.contents(storage));
+            }
+        }
+    }
+
+    /** The module of the file, with those that are linked to it. */
+    private PtxModule module(PtxDevice on) {
+        if (linked.isEmpty() || !(on instanceof SimDevice simulator)) {
+            return on.module(file.toString(), text);
+        }
+        List<SimDevice.Source> sources = new ArrayList<>(List.of(new SimDevice.Source(file.toString(), text)));
+        linked.forEach(other -> sources.add(new SimDevice.Source(other.toString(), source.readOne(other))));
+        return simulator.link(sources);
+    }
+
     private Kernel kernel(PtxDevice on) {
-        PtxModule module = on.module(file.toString(), text);
+        PtxModule module = module(on);
         if (entry == null && module.kernels().size() != 1) {
             throw new IllegalArgumentException(
                     file + " has the entries " + module.kernels() + "; choose one with --entry");
@@ -213,10 +315,15 @@ final class PtxRunCommand implements Callable<Integer> {
     /** Launches the kernel, synchronises and returns the milliseconds between. */
     private double run(PtxDevice on, Kernel kernel, long dataSeed, Buffers buffers) {
         Object[] given = new Object[parsed.size()];
-        for (int k = 0; k < given.length; k++) {
-            KernelArgument argument = parsed.get(k);
-            given[k] = argument.isBuffer() ? argument.allocate(on, dataSeed + k) : argument.number();
-            if (given[k] instanceof DeviceStorage storage) {
+        for (boolean maps : new boolean[] {false, true}) { // a map needs the address of its buffer
+            for (int k = 0; k < given.length; k++) {
+                if (parsed.get(k) instanceof TensorMapArgument == maps) {
+                    given[k] = parsed.get(k).value(on, dataSeed + k, given);
+                }
+            }
+        }
+        for (Object value : given) {
+            if (value instanceof DeviceStorage storage) {
                 buffers.open.add(storage);
             }
         }
@@ -233,6 +340,9 @@ final class PtxRunCommand implements Callable<Integer> {
     private int search(int count) {
         if (count < 1) {
             throw new IllegalArgumentException("--faults is " + count + ", expected 1 or more schedules");
+        }
+        if (report.isRequested()) {
+            return searchAll(count);
         }
         Map<String, Found> faults = new LinkedHashMap<>();
         int without = 0;
@@ -255,6 +365,19 @@ final class PtxRunCommand implements Callable<Integer> {
                 .forEach(found -> System.out.println("fault in " + found.times + " of " + count + ", first with --seed "
                         + found.seed + ": " + found.first.getMessage()));
         return faults.isEmpty() ? 0 : 1;
+    }
+
+    /** Runs many schedules and reports all findings together. */
+    private int searchAll(int count) {
+        for (long at = seed; at < seed + count; at++) {
+            try (SimDevice simulator = SimDevice.open(options(at));
+                    Buffers buffers = new Buffers(new ArrayList<>())) {
+                report.collect(simulator);
+                variables.write(module(simulator));
+                run(simulator, kernel(simulator), at, buffers);
+            }
+        }
+        return report.finish();
     }
 
     /** Returns a table of executed instructions by name and modifiers, the most frequent first. */

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -57,7 +58,9 @@ final class PtxSource {
         String raw = raw(file);
         List<Instance> listed = Instance.listed(file.toString(), raw);
         if (listed.isEmpty()) {
-            return List.of(expanded(file, raw, file.toString(), raw, macros));
+            Expanded whole = expanded(file, raw, file.toString(), raw, macros);
+            macros.keySet().forEach(name -> requireUsed(file, raw, name, whole.text()));
+            return List.of(whole);
         }
         List<Instance> selected =
                 listed.stream().filter(instance -> instance.has(macros)).toList();
@@ -67,6 +70,29 @@ final class PtxSource {
         return selected.stream()
                 .map(instance -> expanded(file, raw, instance.entry(), instance.header(raw), instance.macros()))
                 .toList();
+    }
+
+    /**
+     * Checks that a macro changes the text.
+     *
+     * @throws IllegalArgumentException when the text is the same without the macro, and with another value
+     */
+    private void requireUsed(Path file, String raw, String name, String text) {
+        Map<String, String> others = new HashMap<>(macros);
+        others.remove(name);
+        try {
+            if (!expanded(file, raw, name, raw, others).text().equals(text)) {
+                return;
+            }
+            others.put(name, "another_" + name);
+            if (!expanded(file, raw, name, raw, others).text().equals(text)) {
+                return;
+            }
+        } catch (PtxException used) { // a condition or a definition needs it
+            return;
+        }
+        throw new IllegalArgumentException(
+                "-D " + name + " has no effect: neither " + file + " nor a file that it includes uses this macro");
     }
 
     /**

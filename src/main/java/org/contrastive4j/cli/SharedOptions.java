@@ -1,6 +1,7 @@
 package org.contrastive4j.cli;
 
 import java.nio.file.Path;
+import java.util.List;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.TextTransformer;
@@ -13,6 +14,7 @@ import org.contrastive4j.train.TrainConfig;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 
 /** Options of every command that trains; the defaults are those of {@link TrainConfig#emoji}. */
 final class SharedOptions {
@@ -154,6 +156,23 @@ final class SharedOptions {
     /** Returns the samples encoded at a time; the default is at most the batch. */
     int chunk(int batch) {
         return chunk != null ? chunk : Math.max(1, Math.min(DEFAULT.chunk(), batch));
+    }
+
+    /**
+     * Checks that no option of the model is without effect.
+     *
+     * @throws IllegalArgumentException with the options that size parts that the model does not have
+     */
+    void refuseIgnored(ParseResult given) {
+        if (imageLayers == 0) {
+            IgnoredOptions.refuse(given, List.of("--image-heads"), "without effect with --image-layers 0");
+        }
+        if (textLayers == 0) {
+            IgnoredOptions.refuse(given, List.of("--text-heads"), "without effect with --text-layers 0");
+        }
+        if (imageLayers == 0 && textLayers == 0) {
+            IgnoredOptions.refuse(given, List.of("--dropout"), "without effect on encoders without transformer blocks");
+        }
     }
 
     private DualEncoder.Config model() {

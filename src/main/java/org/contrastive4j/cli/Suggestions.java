@@ -20,7 +20,13 @@ final class Suggestions {
         List<String> unknown = wrong.getCommandLine().getUnmatchedArguments();
         return wrong instanceof MissingParameterException && !unknown.isEmpty() // a misspelt required option
                 ? unmatched(new UnmatchedArgumentException(wrong.getCommandLine(), unknown))
-                : String.valueOf(wrong.getMessage());
+                : inWords(String.valueOf(wrong.getMessage()));
+    }
+
+    /** Replaces names of Java types. */
+    private static String inWords(String message) {
+        return message.replaceAll("is not an? (int|long|Integer|Long)$", "is not a whole number")
+                .replaceAll("is not an? (double|float|Double)$", "is not a number");
     }
 
     private static String unmatched(UnmatchedArgumentException wrong) {

@@ -87,6 +87,9 @@ final class TrainCommand implements Callable<Integer> {
             Map<String, Object> origin = latest.isEmpty() ? Map.of() : Trainer.origin(latest.get());
             boolean fineTunes = latest.isEmpty() ? pretrained.from != null : !origin.isEmpty();
             pretrained.checkOptions(given, fineTunes);
+            if (latest.isEmpty() && !fineTunes) {
+                options.refuseIgnored(given);
+            }
             TrainConfig config =
                     latest.isEmpty() ? options.config() : ResumeOptions.config(given, Trainer.config(latest.get()));
             try (Ops ops = options.shared.backend.open(config.precision())) {
@@ -170,8 +173,13 @@ final class TrainCommand implements Callable<Integer> {
         TrainConfig config = trainer.config();
         System.out.printf(
                 Locale.ROOT,
-                "%,d training pairs of %s on %s in %s; batches of %,d pairs in chunks of %s%n",
-                trainer.splits().train().size(),
+                "%s of %s on %s in %s; batches of %,d pairs in chunks of %s%n",
+                trainer.splits().isKnown()
+                        ? String.format(
+                                Locale.ROOT,
+                                "%,d training pairs",
+                                trainer.splits().train().size())
+                        : "shards",
                 config.data(),
                 ops.name(),
                 ops.precision(),

@@ -16,6 +16,7 @@ import picocli.CommandLine.Model.IGetter;
 import picocli.CommandLine.Model.ISetter;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 
 /** Options of one training run. */
 final class TrainOptions {
@@ -30,7 +31,10 @@ final class TrainOptions {
     @Option(names = "--batch", description = "pairs in a batch")
     int batch = DEFAULT.batch();
 
-    @Option(names = "--loss", description = "loss, one of the names below")
+    @Option(
+            names = "--loss",
+            completionCandidates = Candidates.LossNames.class,
+            description = "loss, one of the names below")
     String loss = DEFAULT.loss().name();
 
     @Option(
@@ -44,6 +48,7 @@ final class TrainOptions {
     @Option(
             names = "--accumulate",
             paramLabel = "<how>",
+            completionCandidates = Candidates.Accumulations.class,
             description = "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one "
                     + "loss for each chunk with cached representations of the other chunks (features), as in open_clip")
     String accumulate = "gradcache";
@@ -102,6 +107,19 @@ final class TrainOptions {
         return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guideRun, batch)).toBuilder()
                 .accumulation(accumulation())
                 .build();
+    }
+
+    /**
+     * Checks that no option is without effect in a new run.
+     *
+     * @throws IllegalArgumentException with the names of such options
+     */
+    void refuseIgnored(ParseResult given) {
+        shared.refuseIgnored(given);
+        if (accumulation() == TrainConfig.Accumulation.FEATURES) {
+            IgnoredOptions.refuse(
+                    given, List.of("--memory"), "without effect with --accumulate features, which plans no memory");
+        }
     }
 
     private TrainConfig.Accumulation accumulation() {

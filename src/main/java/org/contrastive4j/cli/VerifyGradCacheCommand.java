@@ -61,6 +61,7 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
                 throw new IllegalArgumentException("verify-gradcache takes no --" + name + "; use --compare-" + name);
             }
         }
+        options.refuseIgnored(spec.commandLine().getParseResult());
         options.batch = batch;
         options.shared.chunk = chunk;
         options.shared.steps = steps;

@@ -13,11 +13,21 @@ import java.util.Arrays;
  * @param lengths [pairs], tokens of each caption, at least 1
  */
 public record Batch(int[] sampleIds, int imageSize, float[] pictures, int maxTokens, int[] tokens, int[] lengths) {
+    /**
+     * Returns the number of pairs.
+     *
+     * @return pairs, the length of {@link #sampleIds}
+     */
     public int pairs() {
         return sampleIds.length;
     }
 
-    /** The same with captions padded to {@code tokens}, no fewer than now. */
+    /**
+     * Returns the batch with all captions padded to the same, larger number of tokens.
+     *
+     * @param tokens number of tokens, at least {@link #maxTokens}
+     * @return this batch when it has this number already; otherwise a copy that shares pictures and lengths
+     */
     public Batch padded(int tokens) {
         if (tokens == maxTokens) {
             return this;
@@ -29,7 +39,14 @@ public record Batch(int[] sampleIds, int imageSize, float[] pictures, int maxTok
         return new Batch(sampleIds, imageSize, pictures, tokens, all, lengths);
     }
 
-    /** Grey pictures with captions of {@code tokens} tokens each: as large as such batches get. */
+    /**
+     * Returns a batch as large as batches of this shape get: black pictures, and captions of the largest length.
+     *
+     * @param pairs number of pairs
+     * @param imageSize side of a picture in pixels
+     * @param tokens number of tokens of every caption
+     * @return the batch, whose values are all 0
+     */
     public static Batch largest(int pairs, int imageSize, int tokens) {
         int[] lengths = new int[pairs];
         Arrays.fill(lengths, tokens);

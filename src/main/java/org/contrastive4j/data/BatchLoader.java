@@ -2,18 +2,22 @@ package org.contrastive4j.data;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.Iterator;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Returns training batches in order while the next ones are made on other threads. The batches are the same for any
  * number of threads and wherever the run was resumed.
  */
 public final class BatchLoader implements AutoCloseable {
+    private static final int KEPT_POSITIONS = 4; // of batches that were returned
+
     private final BatchOrder order;
     private final BatchMaker maker;
     private final Augmentation augmentation;
@@ -22,7 +26,8 @@ public final class BatchLoader implements AutoCloseable {
     private final ExecutorService planner;
     private final ForkJoinPool workers;
     private final Deque<Future<Batch>> pending = new ArrayDeque<>();
-    private final Iterator<BatchOrder.Planned> planned;
+    private final Map<Integer, Future<BatchOrder.@Nullable Position>> positions = new HashMap<>();
+    private final BatchOrder.Batches planned;
     private int next;
     private boolean closed;
 
@@ -45,6 +50,30 @@ public final class BatchLoader implements AutoCloseable {
             int steps,
             int threadCount,
             int ahead) {
+        this(order, maker, augmentation, firstStep, null, steps, threadCount, ahead);
+    }
+
+    /**
+     * Starts to make batches at a position.
+     *
+     * @param order which pairs form each batch
+     * @param maker decodes and tokenises
+     * @param augmentation of pictures and captions
+     * @param firstStep number of the first batch, counted over all epochs
+     * @param position of the first batch, from {@link #position}; null to find it from the number
+     * @param steps number of the last batch, exclusive
+     * @param threadCount threads that decode the pictures of a batch
+     * @param ahead batches made in advance
+     */
+    public BatchLoader(
+            BatchOrder order,
+            BatchMaker maker,
+            Augmentation augmentation,
+            int firstStep,
+            BatchOrder.@Nullable Position position,
+            int steps,
+            int threadCount,
+            int ahead) {
         if (threadCount < 1 || ahead < 1) {
             throw new IllegalArgumentException(
                     "loader with " + threadCount + " threads, " + ahead + " batches ahead: expected 1 or more of each");
@@ -61,7 +90,7 @@ public final class BatchLoader implements AutoCloseable {
             thread.setDaemon(true);
             return thread;
         });
-        this.planned = this.order.from(firstStep);
+        this.planned = this.order.from(firstStep, position);
         fill();
     }
 
@@ -76,12 +105,32 @@ public final class BatchLoader implements AutoCloseable {
 
     private void fill() {
         while (pending.size() < ahead && next < last) {
+            positions.put(next, planner.submit(planned::position));
+            positions.remove(next - ahead - KEPT_POSITIONS);
             next++;
             pending.add(planner.submit(() -> {
                 BatchOrder.Planned samples = planned.next();
                 return workers.submit(() -> maker.make(samples, augmentation)).get();
             }));
         }
+    }
+
+    /**
+     * Returns where a batch begins, so that another loader can continue there.
+     *
+     * @param step number of a batch: of one that was not returned yet, or of one of the last that were
+     * @return null where the number of the batch says it
+     */
+    public BatchOrder.@Nullable Position position(int step) {
+        Future<BatchOrder.@Nullable Position> position = positions.get(step);
+        if (position == null && step == next && !closed) {
+            position = planner.submit(planned::position);
+        }
+        if (position == null) {
+            throw new IllegalArgumentException(
+                    "the position of step " + step + " is not known; the next batch is that of step " + next);
+        }
+        return result(position);
     }
 
     /**
@@ -106,8 +155,12 @@ public final class BatchLoader implements AutoCloseable {
         }
         Future<Batch> batch = pending.remove();
         fill();
+        return result(batch);
+    }
+
+    private static <T extends @Nullable Object> T result(Future<T> work) {
         try {
-            return batch.get();
+            return work.get();
         } catch (ExecutionException e) {
             throw failure(e);
         } catch (InterruptedException e) {

@@ -1,5 +1,6 @@
 package org.contrastive4j.data;
 
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -23,6 +24,33 @@ public interface BatchOrder {
      * @param spares ids that take the place of pairs whose pictures cannot be read, in this order
      */
     record Planned(int epoch, int[] samples, int[] spares) {}
+
+    /**
+     * Where a run stopped in data that are read shard by shard; a checkpoint keeps it.
+     *
+     * @param epoch how often the data had been gone through
+     * @param draws random numbers of the shuffle buffer that the epoch has used
+     * @param shards shards of the epoch that were begun
+     * @param pairs pairs of the last of them that have passed
+     * @param held ids in the shuffle buffer
+     */
+    record Position(int epoch, int draws, int shards, int pairs, int[] held) {}
+
+    /** Batches without end, for one thread. */
+    interface Batches extends Iterator<Planned> {
+        @Override
+        default boolean hasNext() {
+            return true;
+        }
+
+        /**
+         * Returns where the next batch begins.
+         *
+         * @return null where the number of the batch says it
+         */
+        @Nullable
+        Position position();
+    }
 
     /**
      * Returns the order for a data set: by index for a caption file, with a shuffle buffer for shards.
@@ -72,7 +100,19 @@ public interface BatchOrder {
      * @param step number of the first batch, counted over all epochs
      * @return for one thread
      */
-    Iterator<Planned> from(int step);
+    default Batches from(int step) {
+        return from(step, null);
+    }
+
+    /**
+     * Returns the batches from a step on, without end, and continues at a position if there is one: then neither ids
+     * nor captions of earlier batches are read again.
+     *
+     * @param step number of the first batch, counted over all epochs
+     * @param position of this step, from {@link Batches#position}; null to find it from the number of the step
+     * @return for one thread
+     */
+    Batches from(int step, @Nullable Position position);
 
     /**
      * Which pairs are never each other's negatives: those with the same picture, the same concept, or captions with the
@@ -90,6 +130,7 @@ public interface BatchOrder {
         private final CaptionEncoder tokenizer;
         private final int maxTokens;
         private @Nullable Map<Integer, Integer> labels;
+        private Map<Integer, Keys> window = Map.of();
 
         /**
          * Creates the identities of a data set for a tokenizer.
@@ -109,8 +150,8 @@ public interface BatchOrder {
             double share = tokenizer.unknownShare(splits.trainingCaptions(REPORTED_CAPTIONS), maxTokens);
             if (share > MOST_UNKNOWN) {
                 LOG.warn(
-                        "{} % of the tokens of the training captions are unknown to the tokenizer: characters that it has"
-                                + " never seen, or captions without letters and digits",
+                        "{} % of the tokens of the training captions are unknown to the tokenizer: characters that it "
+                                + "has never seen, or captions without letters and digits",
                         Math.round(100 * share));
             }
         }
@@ -134,7 +175,9 @@ public interface BatchOrder {
                 long picture = picture(pair);
                 long text = tokens(pair);
                 String concept = pair.concept();
-                if (pictures.contains(picture) || tokens.contains(text) || concept != null && concepts.contains(concept)) {
+                if (pictures.contains(picture)
+                        || tokens.contains(text)
+                        || concept != null && concepts.contains(concept)) {
                     return false;
                 }
                 pictures.add(picture);
@@ -148,17 +191,57 @@ public interface BatchOrder {
 
         /**
          * Returns a number that pairs share when they are not each other's negatives, for keys that stay in a queue.
-         * Pairs may share it without that, when each conflicts with a third one; for shards it covers concept and
-         * picture only.
+         * Pairs may share it without that, when each conflicts with a third one. Reads all pairs once; for shards see
+         * {@link #labels(int[])}.
          *
          * @param id of a pair
          * @return 0 or more
          */
         public int label(int id) {
-            if (data.isStream()) {
-                return (int) (Texts.hash(data.pair(id).splitKey(), 2) >>> 33);
-            }
             return labels().getOrDefault(id, id);
+        }
+
+        /** What two pairs must not share. */
+        private record Keys(long picture, long tokens, long concept) {}
+
+        private Keys keys(int id) {
+            Pair pair = data.pair(id);
+            String concept = pair.concept();
+            return new Keys(
+                    picture(pair),
+                    tokens(pair),
+                    concept == null ? Texts.hash(pair.picture(), 3) : Texts.hash(concept, 2));
+        }
+
+        /**
+         * Returns numbers like {@link #label}, among given pairs alone: those of a batch and of a queue. Only these
+         * pairs are read, and a pair that was among those of the last call is not read again.
+         *
+         * <p>Memory: 100 bytes for each of the given pairs.
+         *
+         * @param ids of pairs; negative ones stand for unknown pairs and share their number with no other
+         * @return a number for each, equal within the given pairs
+         */
+        public synchronized int[] labels(int[] ids) {
+            Map<Integer, Keys> before = window;
+            window = new HashMap<>(2 * ids.length);
+            Map<Long, Integer> pictures = new HashMap<>(2 * ids.length);
+            Map<Long, Integer> tokens = new HashMap<>(2 * ids.length);
+            Map<Long, Integer> concepts = new HashMap<>(2 * ids.length);
+            Map<Integer, Integer> parents = new HashMap<>(2 * ids.length);
+            for (int id : ids) {
+                if (id < 0 || parents.containsKey(id)) {
+                    continue;
+                }
+                Keys known = before.get(id);
+                Keys keys = known != null ? known : keys(id);
+                window.put(id, keys);
+                parents.put(id, id);
+                unite(parents, pictures.putIfAbsent(keys.picture, id), id);
+                unite(parents, tokens.putIfAbsent(keys.tokens, id), id);
+                unite(parents, concepts.putIfAbsent(keys.concept, id), id);
+            }
+            return Arrays.stream(ids).map(id -> id < 0 ? id : root(parents, id)).toArray();
         }
 
         private synchronized Map<Integer, Integer> labels() {

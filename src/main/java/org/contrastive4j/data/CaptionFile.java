@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.PrimitiveIterator;
 import java.util.stream.IntStream;
+import org.apache.commons.csv.CSVException;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
@@ -76,7 +77,11 @@ final class CaptionFile implements PairStore {
             if (e.getCause() instanceof CharacterCodingException) {
                 throw notUtf8(file, e);
             }
-            throw new DataException("cannot read " + file + ": " + FileErrors.reason(e), e);
+            Throwable reason = e.getCause() != null ? e.getCause() : e;
+            String remedy = reason instanceof CSVException
+                    ? "; put a field with quotation marks into double quotes, and double the marks inside"
+                    : "";
+            throw new DataException("cannot read " + file + ": " + FileErrors.reason(reason) + remedy, e);
         }
     }
 
@@ -246,7 +251,7 @@ final class CaptionFile implements PairStore {
             for (CSVRecord record : parser) {
                 if (!isHeader) {
                     String picture = FolderPictures.file(normalised(get(record, "image")));
-                    contents.add(picture, pictures.path(picture));
+                    contents.add(picture, pictures.pathIfValid(picture));
                 }
                 isHeader = false;
             }

@@ -8,6 +8,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.data.BatchOrder.Identities;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Batches of pairs that can be read by index.
@@ -53,7 +54,8 @@ final class IndexedOrder implements BatchOrder {
         }
         if (batch > unitOf.size()) {
             throw new DataException("batch of " + batch + " pairs: the training data has " + unitOf.size()
-                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size());
+                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size()
+                    + " pairs, in a command with --batch");
         }
         return units;
     }
@@ -73,7 +75,7 @@ final class IndexedOrder implements BatchOrder {
     }
 
     @Override
-    public Iterator<Planned> from(int step) {
+    public BatchOrder.Batches from(int step, @Nullable Position position) {
         if (step < 0) {
             throw new IllegalArgumentException("step is " + step + ", expected 0 or more");
         }
@@ -84,7 +86,7 @@ final class IndexedOrder implements BatchOrder {
         return batches;
     }
 
-    private final class Batches implements Iterator<Planned> {
+    private final class Batches implements BatchOrder.Batches {
         private final Deque<Integer> deferred = new ArrayDeque<>();
         private int epoch;
         private int index;
@@ -96,9 +98,10 @@ final class IndexedOrder implements BatchOrder {
             this.order = random.permutation(ends.length, epoch);
         }
 
+        /** An epoch has a fixed number of batches, so the number of a batch says where it begins. */
         @Override
-        public boolean hasNext() {
-            return true;
+        public @Nullable Position position() {
+            return null;
         }
 
         @Override

@@ -18,7 +18,11 @@ import org.jspecify.annotations.Nullable;
  */
 public record Pair(
         int id, String picture, String caption, @Nullable String concept, String group, String split, String source) {
-    /** Returns the key that decides the pair's side of a split: the concept, or the picture where there is none. */
+    /**
+     * Returns the key that decides the side of a split that the pair is on.
+     *
+     * @return the concept, or the picture if there is none
+     */
     public String splitKey() {
         return concept != null ? concept : picture;
     }

@@ -80,7 +80,7 @@ public final class PairDataset {
      * @throws DataException when nothing usable is there, naming what was looked for
      */
     public static PairDataset open(Path path, boolean strict, OpenProgress progress) {
-        LeftOut leftOut = new LeftOut();
+        LeftOut leftOut = new LeftOut(!strict);
         PairDataset data = new PairDataset(path, strict, store(path, leftOut), leftOut);
         if (strict) {
             data.check(progress);
@@ -151,7 +151,7 @@ public final class PairDataset {
     private static DataException refusal(LeftOut.Entry entry) {
         return new DataException(entry.key() + ": " + entry.reason()
                 + (entry.cause().isEmpty() ? "" : " (" + entry.cause() + ")")
-                + "; correct it, or leave out bad pairs by not being strict");
+                + "; correct it, or let bad pairs be left out by not being strict (without --strict)");
     }
 
     private void checkTwoConcepts() {
@@ -374,7 +374,16 @@ public final class PairDataset {
         /** Entries of earlier processes that were not found again yet. */
         private final Set<String> restored = new HashSet<>();
 
-        LeftOut() {}
+        private final boolean logs;
+
+        LeftOut() {
+            this(true);
+        }
+
+        /** @param logs whether to log the first entries of each reason; a strict data set throws instead */
+        LeftOut(boolean logs) {
+            this.logs = logs;
+        }
 
         synchronized void add(String key, String reason, String cause) {
             if (!restored.isEmpty() && restored.remove(line(key, reason))) {
@@ -384,7 +393,7 @@ public final class PairDataset {
             if (entries.size() < MOST_ENTRIES) {
                 entries.add(new Entry(key, reason, cause));
             }
-            if (count <= LOGGED) {
+            if (logs && count <= LOGGED) {
                 LOG.warn("left out {}: {}{}", key, reason, cause.isEmpty() ? "" : " (" + cause + ")");
             }
         }

@@ -119,8 +119,7 @@ public record Preprocessing(
      * @return with its means and deviations
      */
     public static Preprocessing clip(int size) {
-        return new Preprocessing(
-                size, Fit.CROP, Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
+        return new Preprocessing(size, Fit.CROP, Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
     }
 
     /**

@@ -53,7 +53,13 @@ final class Resampler {
      * @return [toHeight, toWidth, channels]
      */
     static byte[] resize(
-            byte[] pixels, int width, int height, int channels, int toWidth, int toHeight, Preprocessing.Filter filter) {
+            byte[] pixels,
+            int width,
+            int height,
+            int channels,
+            int toWidth,
+            int toHeight,
+            Preprocessing.Filter filter) {
         if (width < 1 || height < 1 || toWidth < 1 || toHeight < 1 || pixels.length != width * height * channels) {
             throw new IllegalArgumentException(pixels.length + " bytes of a picture of " + width + " x " + height
                     + " with " + channels + " channels, to be " + toWidth + " x " + toHeight

@@ -88,6 +88,15 @@ final class Shards implements PairStore {
         }
     }
 
+    /** Returns the number of shards that have been indexed. */
+    int indexed() {
+        int count = 0;
+        for (boolean done : reported) {
+            count += done ? 1 : 0;
+        }
+        return count;
+    }
+
     private ShardIndex read(int shard) {
         ShardFile file = files.get(shard);
         LeftOut report = reported[shard] ? new LeftOut() : leftOut;

@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
 public final class Splits {
     private static final Set<String> TRAIN = Set.of("train", "training", "restval");
     private static final String DROPPED = "";
+    private static final int STREAMED_CAPTIONS = 50_000; // more of them would delay the first step
 
     private final PairDataset data;
     private final String heldOutGroup;
@@ -179,15 +180,27 @@ public final class Splits {
     }
 
     /**
-     * Returns captions to train a tokenizer on, in the order of the data.
+     * Returns whether {@link #train} and {@link #tests} are known. For shards they are not until one of the two methods
+     * was called, which indexes all shards.
+     *
+     * @return true for data that are not read shard by shard
+     */
+    public synchronized boolean isKnown() {
+        return train != null || !data.isStream();
+    }
+
+    /**
+     * Returns captions to train a tokenizer on, in the order of the data; of shards at most 50,000, so that large data
+     * start as fast as small ones.
      *
      * @param most number of captions; shards beyond those are not read
      * @return captions of pairs that are trained on
      */
     public List<String> trainingCaptions(int most) {
         List<String> captions = new ArrayList<>();
+        int number = data.isStream() ? Math.min(most, STREAMED_CAPTIONS) : most;
         PrimitiveIterator.OfInt all = data.store().ids();
-        while (all.hasNext() && captions.size() < most) {
+        while (all.hasNext() && captions.size() < number) {
             Pair pair = data.pair(all.nextInt());
             if (isTrained(pair)) {
                 captions.add(pair.caption());

@@ -2,9 +2,9 @@ package org.contrastive4j.data;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import org.contrastive4j.data.BatchOrder.Identities;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Batches of pairs that are read shard by shard.
@@ -14,7 +14,8 @@ import org.contrastive4j.data.BatchOrder.Identities;
  * stream takes its place there. A pair that shares a picture, concept or token sequence with one of its batch stays in
  * the buffer. The pairs that do not fill a last batch are left to another epoch.
  *
- * <p>Cost: to continue at a step, ids and captions of the epochs before it are read again, pictures are not.
+ * <p>Cost: to continue at a {@link BatchOrder.Position}, only shards of the buffered pairs and the current shard are
+ * indexed. To continue at a step without one, ids and captions of all steps before it are read again.
  */
 final class StreamOrder implements BatchOrder {
     private static final int BUFFERED_BATCHES = 8;
@@ -38,9 +39,12 @@ final class StreamOrder implements BatchOrder {
     }
 
     @Override
-    public Iterator<Planned> from(int step) {
+    public BatchOrder.Batches from(int step, @Nullable Position position) {
         if (step < 0) {
             throw new IllegalArgumentException("step is " + step + ", expected 0 or more");
+        }
+        if (position != null) {
+            return new Batches(position);
         }
         Batches batches = new Batches();
         for (int k = 0; k < step; k++) {
@@ -58,6 +62,15 @@ final class StreamOrder implements BatchOrder {
 
         Stream(int epoch) {
             shards = random.permutation(data.store().parts(), epoch);
+        }
+
+        Stream(Position position) {
+            this(position.epoch());
+            shard = position.shards();
+            if (shard > 0) {
+                ids = data.store().idsOf(shards[shard - 1]);
+                next = position.pairs();
+            }
         }
 
         /** Returns the next pair, or -1 at the end of the epoch. */
@@ -78,16 +91,26 @@ final class StreamOrder implements BatchOrder {
         }
     }
 
-    private final class Batches implements Iterator<Planned> {
+    private final class Batches implements BatchOrder.Batches {
         private int epoch = -1;
         private Stream stream = new Stream(0);
         private final int[] held = new int[buffer];
         private int count;
         private int draws;
 
+        Batches() {}
+
+        Batches(Position position) {
+            epoch = position.epoch();
+            stream = new Stream(position);
+            count = Math.min(buffer, position.held().length);
+            System.arraycopy(position.held(), 0, held, 0, count);
+            draws = position.draws();
+        }
+
         @Override
-        public boolean hasNext() {
-            return true;
+        public @Nullable Position position() {
+            return epoch < 0 ? null : new Position(epoch, draws, stream.shard, stream.next, Arrays.copyOf(held, count));
         }
 
         private void fill(int most) {
@@ -133,7 +156,7 @@ final class StreamOrder implements BatchOrder {
         private Planned tryNext() {
             Identities.Group group = identities.new Group();
             int[] chosen = new int[batch];
-            List<Integer> aside = new ArrayList<>();
+            List<Integer> postponed = new ArrayList<>();
             int found = 0;
             while (found < batch && count > 0) {
                 int at = (int) ((random.word(DataRandom.BUFFER, draws++, epoch, 0) & 0xFFFFFFFFL) * count >>> 32);
@@ -141,13 +164,13 @@ final class StreamOrder implements BatchOrder {
                 held[at] = held[--count];
                 if (group.add(data.pair(id))) {
                     chosen[found++] = id;
-                    fill(buffer - aside.size());
-                } else if (aside.size() < buffer / 2) {
-                    aside.add(id); // more of them are left to another epoch
+                    fill(buffer - postponed.size());
+                } else if (postponed.size() < buffer / 2) {
+                    postponed.add(id); // more of them are left to another epoch
                 }
             }
             int[] spares = spares(group);
-            for (int id : aside) {
+            for (int id : postponed) {
                 held[count++] = id;
             }
             return new Planned(epoch, Arrays.copyOf(chosen, found), spares);

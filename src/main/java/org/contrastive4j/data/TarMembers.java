@@ -190,10 +190,10 @@ final class TarMembers {
     /** The map of a PAX 1.0 sparse member: decimal numbers, one a line, before the data and padded to a block. */
     private Extents sparse10(String name, long start, long size, long real) throws IOException {
         List<Long> numbers = new ArrayList<>();
-        long wanted = 1;
+        long expectedNumbers = 1;
         long position = start;
         StringBuilder digits = new StringBuilder();
-        while (numbers.size() < wanted) {
+        while (numbers.size() < expectedNumbers) {
             if (position >= start + size || digits.length() > 20 || numbers.size() > LARGEST_HEADER) {
                 throw new DamagedArchiveException("the sparse map of " + name + " is damaged");
             }
@@ -205,7 +205,7 @@ final class TarMembers {
             numbers.add(TarFields.decimal(digits.toString()));
             digits.setLength(0);
             if (numbers.size() == 1) {
-                wanted = 1 + 2 * Math.max(0, Math.min(numbers.get(0), LARGEST_HEADER));
+                expectedNumbers = 1 + 2 * Math.max(0, Math.min(numbers.get(0), LARGEST_HEADER));
             }
         }
         long data = start + padded(position - start);

@@ -2,18 +2,22 @@ package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.Memory.Storage;
 
 /**
  * A device that loads PTX text and launches its kernels on its own memory.
  *
- * <p>Work that is given a {@link DeviceStream} is done in the order of that stream and returns before it is done;
- * {@link DeviceStorage#upload} and {@link DeviceStorage#download} wait for it. Every method may be called from any
- * thread.
+ * <p>Methods that take a {@link DeviceStream} enqueue work in the order of that stream and return without waiting;
+ * {@link DeviceStorage#upload} and {@link DeviceStorage#download} wait for their copy. Every method may be called from
+ * any thread.
  */
 public interface PtxDevice extends Memory {
-    /** Returns name, architecture and sizes of the device. */
+    /**
+     * Returns the properties of the device.
+     *
+     * @return name, architecture and sizes
+     */
     Facts facts();
 
     @Override
@@ -23,28 +27,51 @@ public interface PtxDevice extends Memory {
      * Allocates memory in stream order: it can be used by later work of {@code stream}, and closing it returns it to
      * the pool after that work.
      *
+     * @param bytes the size, at least 0
+     * @param stream of this device
+     * @return memory with undefined contents; the caller closes it
      * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when the memory does not suffice
      */
     DeviceStorage allocate(long bytes, DeviceStream stream);
 
-    /** Allocates page-locked host memory for asynchronous copies; the caller closes it. */
+    /**
+     * Allocates page-locked host memory for asynchronous copies.
+     *
+     * @param bytes the size, at least 0
+     * @return the buffer; the caller closes it
+     * @throws DeviceException when the host has no such memory left
+     */
     PinnedBuffer pinned(long bytes);
 
     /**
      * Assembles PTX text; the same text returns the same module.
      *
      * @param name of the file, for messages
+     * @param ptx text of a PTX module; see the PTX ISA
+     * @return its kernels, loaded until this device is closed
      * @throws PtxException naming file, line and message of what the assembler refuses
      */
     PtxModule module(String name, String ptx);
 
-    /** Returns the default stream. */
+    /**
+     * Returns the default stream.
+     *
+     * @return the stream that operations use where none is given; not to be closed
+     */
     DeviceStream stream();
 
-    /** Creates a stream; the caller closes it. */
+    /**
+     * Creates a stream.
+     *
+     * @return the stream; the caller closes it
+     */
     DeviceStream newStream();
 
-    /** Blocks until all work of all streams is complete. */
+    /**
+     * Blocks until all work of all streams is complete.
+     *
+     * @throws DeviceException.KernelException when some of it failed
+     */
     void synchronize();
 
     /**
@@ -78,27 +105,45 @@ public interface PtxDevice extends Memory {
 
     /** Memory of the host that the device reads and writes directly. */
     interface PinnedBuffer extends AutoCloseable {
-        /** All bytes, in native order; not to be used after close. */
+        /**
+         * Returns all bytes, in native order; not to be used after close.
+         *
+         * @return a direct buffer over the page-locked memory
+         */
         ByteBuffer bytes();
 
+        /** Frees the memory; idempotent. A copy that uses it must be complete. */
         @Override
         void close();
     }
 
     /** Device memory; kernels take its address, Java uploads and downloads. */
     abstract class DeviceStorage extends Storage {
+        /**
+         * Creates a storage.
+         *
+         * @param memory the device that frees it
+         * @param bytes its size
+         */
         protected DeviceStorage(Memory memory, long bytes) {
             super(memory, bytes);
         }
 
-        /** Returns the device address of the first byte, a multiple of 256 unless this is a view. */
+        /**
+         * Returns the device address of the first byte.
+         *
+         * @return a multiple of 256, unless this is a view
+         */
         public abstract long address();
 
         /**
-         * The bytes [at, at + bytes) of this storage; closing the view does nothing, and it is invalid after the
+         * Returns the bytes [at, at + bytes) of this storage. Closing the view does nothing; it is invalid after this
          * storage is closed.
          *
-         * @throws IndexOutOfBoundsException when they are not all in this storage
+         * @param at offset of the first byte
+         * @param bytes size of the view
+         * @return the view
+         * @throws IndexOutOfBoundsException when the range is not inside this storage
          */
         public abstract DeviceStorage view(long at, long bytes);
     }

@@ -7,9 +7,9 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -5,8 +5,8 @@ import java.nio.ByteOrder;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -95,7 +95,7 @@ public final class InfoNce extends ContrastiveLoss {
     }
 
     /**
-     * Creates a loss with a given initial scale and, where wanted, a bias.
+     * Creates a loss with a given initial scale and optionally a bias.
      *
      * @param ops backend
      * @param direction which cross-entropies are averaged

@@ -59,7 +59,7 @@ public final class LossFunction extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        PairwiseOps.Gradients wanted = null;
+        PairwiseOps.Gradients outputs = null;
         if (f.isRecorded()) {
             List<Parameter> parameters = loss.parameters();
             gradients = new Tensor[2 + parameters.size()];
@@ -69,10 +69,10 @@ public final class LossFunction extends Function {
                     f.ops().pointwise().fill(gradients[k], 0);
                 }
             }
-            wanted = new PairwiseOps.Gradients(
+            outputs = new PairwiseOps.Gradients(
                     gradients[0], gradients[1], gradients[2], gradients.length > 3 ? gradients[3] : null);
         }
-        result = loss.compute(f.input(0), f.input(1), labels, new ContrastiveLoss.Outputs(wanted, 1, null))
+        result = loss.compute(f.input(0), f.input(1), labels, new ContrastiveLoss.Outputs(outputs, 1, null))
                 .get();
         Tensor value = f.allocateParameter(Shape.of(1));
         value.set(result.loss());

@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 /** Thrown when a representation or the loss is NaN or infinite. */
 public final class NonFiniteException extends ArithmeticException {
+    /** Row in the batch; -1 if only the loss is not finite. */
     private final int row;
 
     /**

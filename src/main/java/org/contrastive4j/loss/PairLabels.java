@@ -26,6 +26,11 @@ public record PairLabels(
     /**
      * Checks that ids and guides are given for both sides or for none.
      *
+     * @param targets [n] I32 or null
+     * @param rowIds [n] I32 or null
+     * @param columnIds [m] I32; null exactly when rowIds is null
+     * @param guideRows [n, e] or null
+     * @param guideColumns [m, e]; null exactly when guideRows is null
      * @throws LossOptionException when one side is missing
      */
     public PairLabels {

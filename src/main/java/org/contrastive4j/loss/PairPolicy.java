@@ -37,7 +37,10 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
     /**
      * Checks the margin.
      *
-     * @throws LossOptionException when it is out of range
+     * @param sameId whether pairs with equal ids are positive or ignored
+     * @param guideMargin 0 to 2; 0 to 1 for a relative margin
+     * @param relative whether the margin is a fraction of the similarity of the positive
+     * @throws LossOptionException when the margin is out of range
      */
     public PairPolicy {
         Objects.requireNonNull(sameId, "sameId");

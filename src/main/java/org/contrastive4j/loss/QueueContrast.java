@@ -421,6 +421,19 @@ public final class QueueContrast implements AutoCloseable {
             size = Math.min(capacity(), size + count);
         }
 
+        /**
+         * Replaces the ids of the stored keys.
+         *
+         * @param newIds one for each stored key, in the order of the slots
+         * @throws LossOptionException when there are more or fewer ids than keys
+         */
+        public void relabel(int[] newIds) {
+            LossOptionException.require(
+                    newIds.length == size, "expected " + size + " ids, one for each stored key, got " + newIds.length);
+            System.arraycopy(newIds, 0, ids, 0, size);
+            onDevice.send();
+        }
+
         private void copy(Tensor rows, int from, int to, int offset) {
             if (to > from) {
                 ops.pointwise().copy(rows.rows(from, to), keys.rows(offset, offset + to - from));

@@ -32,7 +32,7 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
      *
      * @param ops backend of the tensors
      * @param y [m, d]; read
-     * @param out [n, d]; written
+     * @param out [n, d]; overwritten
      */
     void apply(Ops ops, Tensor y, Tensor out);
 
@@ -41,7 +41,7 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
      *
      * @param ops backend of the tensors
      * @param x [n, d]; read
-     * @param out [m, d]; written
+     * @param out [m, d]; overwritten
      */
     void applyTransposed(Ops ops, Tensor x, Tensor out);
 
@@ -135,7 +135,15 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
         return new MixedTargets(share, soft, hard);
     }
 
-    /** @throws LossOptionException when a weight is negative or no number, or a row's weights do not sum to 1 */
+    /**
+     * Checks that the weights of a row are a distribution.
+     *
+     * @param row number of the row, for the message
+     * @param least smallest weight of the row
+     * @param sum of the weights of the row
+     * @throws LossOptionException when a weight is negative or NaN, or the sum differs from 1 by more than
+     *     {@link #TOLERANCE}
+     */
     static void requireDistribution(int row, double least, double sum) {
         LossOptionException.require(
                 least >= 0 && Math.abs(sum - 1) <= TOLERANCE,

@@ -21,21 +21,37 @@ public interface Memory extends AutoCloseable {
      */
     Storage allocate(long bytes);
 
-    /** Returns the bytes that are allocated and not yet freed. */
+    /**
+     * Returns the bytes that are allocated and not yet freed.
+     *
+     * @return requested bytes, without rounding
+     */
     long currentBytes();
 
-    /** Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}. */
+    /**
+     * Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}.
+     *
+     * @return bytes
+     */
     long peakBytes();
 
     /** Sets the peak to the current bytes. */
     void resetPeak();
 
-    /** Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters. */
+    /**
+     * Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters.
+     *
+     * @return the meter; the caller closes it
+     */
     Meter meter();
 
     /** Measures the largest value of {@link #currentBytes()} since the meter was started. */
     interface Meter extends AutoCloseable {
-        /** Returns the largest value so far. */
+        /**
+         * Returns the largest value so far.
+         *
+         * @return bytes
+         */
         long peakBytes();
 
         /** Stops the meter; idempotent. */
@@ -43,12 +59,20 @@ public interface Memory extends AutoCloseable {
         void close();
     }
 
-    /** Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones. */
+    /**
+     * Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones.
+     *
+     * @return bytes; 0 for a memory without a pool
+     */
     default long keptBytes() {
         return 0;
     }
 
-    /** Returns the largest number of bytes this memory allocates; {@link Long#MAX_VALUE} if it has no limit. */
+    /**
+     * Returns the largest number of bytes this memory allocates.
+     *
+     * @return the limit; {@link Long#MAX_VALUE} for none
+     */
     long limitBytes();
 
     /**
@@ -76,8 +100,11 @@ public interface Memory extends AutoCloseable {
 
     /** Signals that an allocation would exceed the limit of a memory. Nothing was allocated. */
     final class OutOfBudgetException extends RuntimeException {
+        /** Bytes of the refused allocation. */
         private final long requested;
+        /** Bytes in use at that time; -1 if unknown. */
         private final long live;
+        /** Limit in bytes; -1 if unknown. */
         private final long limit;
 
         /**
@@ -96,17 +123,29 @@ public interface Memory extends AutoCloseable {
             this.limit = limit;
         }
 
-        /** Returns the bytes of the allocation that was refused. */
+        /**
+         * Returns the size of the allocation that was refused.
+         *
+         * @return bytes
+         */
         public long requested() {
             return requested;
         }
 
-        /** Returns the bytes that were in use. */
+        /**
+         * Returns the bytes that were in use.
+         *
+         * @return bytes; -1 if unknown
+         */
         public long live() {
             return live;
         }
 
-        /** Returns the limit in bytes. */
+        /**
+         * Returns the limit.
+         *
+         * @return bytes; -1 if unknown
+         */
         public long limit() {
             return limit;
         }
@@ -132,17 +171,29 @@ public interface Memory extends AutoCloseable {
             this.bytes = bytes;
         }
 
-        /** Returns the memory that this storage belongs to. */
+        /**
+         * Returns the memory that this storage belongs to.
+         *
+         * @return the memory, which frees it
+         */
         public final Memory memory() {
             return memory;
         }
 
-        /** Returns the size in bytes. */
+        /**
+         * Returns the size.
+         *
+         * @return number of bytes
+         */
         public final long bytes() {
             return bytes;
         }
 
-        /** Returns whether this storage was closed. */
+        /**
+         * Returns whether this storage was closed.
+         *
+         * @return true after {@link #close()}
+         */
         public final boolean isClosed() {
             return closed.get();
         }

@@ -38,6 +38,18 @@ public final class TextTransformer implements Module {
             Pooling pooling,
             int embedding,
             @Nullable Projection projection) {
+        /**
+         * Checks the sizes.
+         *
+         * @param vocabulary number of token ids
+         * @param maxTokens longest sequence
+         * @param transformer blocks
+         * @param causal whether a token attends only to earlier ones
+         * @param pooling MEAN, CLASS or LAST
+         * @param embedding d, width of a representation
+         * @param projection of the pooled token; null stands for BIASED
+         * @throws IllegalArgumentException when a size is not positive, or pooling or projection do not fit
+         */
         public Config {
             projection = projection == null ? Projection.BIASED : projection;
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
@@ -53,7 +65,16 @@ public final class TextTransformer implements Module {
             }
         }
 
-        /** The same with a projection that has a bias. */
+        /**
+         * Creates the sizes of an encoder whose projection has a bias.
+         *
+         * @param vocabulary number of token ids
+         * @param maxTokens longest sequence
+         * @param transformer blocks
+         * @param causal whether a token attends only to earlier ones
+         * @param pooling MEAN, CLASS or LAST
+         * @param embedding d, width of a representation
+         */
         public Config(
                 int vocabulary,
                 int maxTokens,
@@ -64,7 +85,12 @@ public final class TextTransformer implements Module {
             this(vocabulary, maxTokens, transformer, causal, pooling, embedding, Projection.BIASED);
         }
 
-        /** The same with another vocabulary: the tokenizer decides its size. */
+        /**
+         * Returns these sizes with another vocabulary: the tokenizer decides its size.
+         *
+         * @param size number of token ids
+         * @return the new sizes
+         */
         public Config withVocabulary(int size) {
             return new Config(size, maxTokens, transformer, causal, pooling, embedding, projection);
         }
@@ -76,6 +102,14 @@ public final class TextTransformer implements Module {
     private final Transformer transformer;
     private final @Nullable Dense project;
 
+    /**
+     * Creates the encoder.
+     *
+     * @param init creates the parameters
+     * @param name prefix of their names
+     * @param firstRandomLayer number of its first random layer
+     * @param config sizes
+     */
     public TextTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
         int width = config.transformer().width();
@@ -94,9 +128,16 @@ public final class TextTransformer implements Module {
     }
 
     /**
+     * Encodes token ids.
+     *
+     * <p>Cost of a block of width w and t tokens: 24 b t w w flops with a feed-forward layer of width 4 w, and 4 b t
+     * t w of attention.
+     *
+     * @param tape that records the operations
      * @param ids [b, t] I32, t at most maxTokens; open until backward is done
      * @param lengths [b] I32, valid tokens, at least 1; open until backward is done
      * @param randomness null for evaluation
+     * @return representations [b, d], not normalised
      */
     public Variable forward(Tape tape, Tensor ids, Tensor lengths, @Nullable Randomness randomness) {
         Variable embedded = tape.scope(

@@ -11,8 +11,8 @@ import org.contrastive4j.nn.DualEncoder.Randomness;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -47,7 +47,19 @@ public final class VisionTransformer implements Module {
             Pooling pooling,
             int embedding,
             @Nullable Variant variant) {
-        /** Checks the sizes. */
+        /**
+         * Checks the sizes.
+         *
+         * @param imageSize height and width of a picture
+         * @param kernel height and width of a patch
+         * @param stride distance of patches
+         * @param padding zeros around the picture
+         * @param transformer blocks
+         * @param pooling any but LAST
+         * @param embedding d, width of a representation
+         * @param variant differences from the standard encoder; null stands for {@link Variant#STANDARD}
+         * @throws IllegalArgumentException when a size is not positive, no patch fits, or the pooling is LAST
+         */
         public Config {
             variant = variant == null ? Variant.STANDARD : variant;
             if (imageSize < 1
@@ -62,7 +74,7 @@ public final class VisionTransformer implements Module {
             }
             if (pooling == Pooling.LAST) {
                 throw new IllegalArgumentException(
-                        "a picture has no last token: pooling is MEAN, CLASS, " + "FLATTEN or ATTENTION");
+                        "a picture has no last token: pooling is MEAN, CLASS, FLATTEN or ATTENTION");
             }
         }
 

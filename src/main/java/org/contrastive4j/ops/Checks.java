@@ -1,8 +1,8 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

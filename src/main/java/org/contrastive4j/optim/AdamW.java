@@ -18,7 +18,10 @@ import org.contrastive4j.tensor.Tensor;
  * AdamW over named parameters. It applies decoupled weight decay to the parameters that ask for it, and skips frozen
  * ones.
  *
- * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+ * <p>The update of one parameter is {@link UpdateOps#adamW}. Memory: twice the bytes of the parameters. Cost: 14 flops
+ * and 7 accesses for each element of a parameter that is not frozen.
+ *
+ * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019, algorithm 2.
  *
  * <p>Tested by {@code OptimTest}.
  */
@@ -32,7 +35,15 @@ public final class AdamW implements AutoCloseable {
      * @param weightDecay decoupled weight decay, at least 0
      */
     public record Config(double beta1, double beta2, double epsilon, double weightDecay) {
-        /** Checks the settings. */
+        /**
+         * Checks the settings.
+         *
+         * @param beta1 decay of the mean of gradients, in [0, 1)
+         * @param beta2 decay of the mean of squared gradients, in [0, 1)
+         * @param epsilon added to the denominator, positive
+         * @param weightDecay decoupled weight decay, at least 0
+         * @throws IllegalArgumentException naming all settings when one is out of range
+         */
         public Config {
             if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0 && weightDecay >= 0)) {
                 throw new IllegalArgumentException("AdamW with beta1 " + beta1 + ", beta2 " + beta2 + ", epsilon "
@@ -110,6 +121,7 @@ public final class AdamW implements AutoCloseable {
      *
      * @param learningRate of this step
      * @param gradientScale factor of the gradients: {@link GlobalNorm#clip} divided by the loss scale
+     * @throws IllegalArgumentException if a number is not finite or the rate is negative
      */
     public void step(double learningRate, double gradientScale) {
         int before = step;
@@ -128,6 +140,7 @@ public final class AdamW implements AutoCloseable {
      *
      * @param newRate learning rate of the update, at least 0
      * @param newScale factor of the gradients
+     * @throws IllegalArgumentException if a number is not finite or the rate is negative
      */
     public void advance(double newRate, double newScale) {
         if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {
@@ -179,7 +192,11 @@ public final class AdamW implements AutoCloseable {
                 scalars.get(group));
     }
 
-    /** Returns the number of updates so far. */
+    /**
+     * Returns the number of updates so far.
+     *
+     * @return 0 before the first
+     */
     public int steps() {
         return step;
     }
@@ -193,7 +210,11 @@ public final class AdamW implements AutoCloseable {
         step = steps;
     }
 
-    /** Returns the tensors to save and restore: first and second moments by {@code m.name} and {@code v.name}. */
+    /**
+     * Returns the tensors to save and restore: first and second moments by {@code m.name} and {@code v.name}.
+     *
+     * @return tensors in the order of the parameters; they stay owned by this optimiser
+     */
     public Map<String, Tensor> state() {
         Map<String, Tensor> state = new LinkedHashMap<>();
         first.forEach((name, tensor) -> state.put("m." + name, tensor));

@@ -29,7 +29,13 @@ public final class GlobalNorm {
         return deferred(ops, parameters).get();
     }
 
-    /** Returns {@link #of}, deferred; get() throws what {@link #of} throws. */
+    /**
+     * Returns {@link #of}, deferred: the reductions are enqueued now and read by get().
+     *
+     * @param ops backend of the parameters
+     * @param parameters whose gradients are read
+     * @return the norm; get() throws what {@link #of} throws
+     */
     public static Deferred<Double> deferred(Ops ops, List<Parameter> parameters) {
         List<Parameter> trained =
                 parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();

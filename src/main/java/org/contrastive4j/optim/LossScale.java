@@ -27,7 +27,13 @@ public final class LossScale {
         /** Starts at 2^15 and doubles every 500 steps, so that at most 1 of 501 steps is lost. */
         public static final Config USUAL = new Config(0x1p15, 500);
 
-        /** Checks the settings. */
+        /**
+         * Checks the settings.
+         *
+         * @param start first scale, a power of two from 1 to 2^127
+         * @param growEvery consecutive good steps after which the scale doubles
+         * @throws IllegalArgumentException when one is out of range
+         */
         public Config {
             if (!isScale(start) || growEvery < 1) {
                 throw new IllegalArgumentException("loss scale starts at " + start + " and grows every " + growEvery
@@ -44,7 +50,14 @@ public final class LossScale {
      * @param skipped steps that were skipped in the whole run
      */
     public record State(double value, int good, int skipped) {
-        /** Checks the state. */
+        /**
+         * Checks the state.
+         *
+         * @param value scale of the next step
+         * @param good steps since the scale last changed
+         * @param skipped steps that were skipped in the whole run
+         * @throws IllegalArgumentException when one is out of range
+         */
         public State {
             if (!isScale(value) || good < 0 || skipped < 0) {
                 throw new IllegalArgumentException("loss scale " + value + " after " + good + " good steps, " + skipped
@@ -75,7 +88,11 @@ public final class LossScale {
         return config == null ? new LossScale(1, Integer.MAX_VALUE) : new LossScale(config.start(), config.growEvery());
     }
 
-    /** Returns the factor of the gradients of the next step. */
+    /**
+     * Returns the factor of the gradients of the next step.
+     *
+     * @return a power of two
+     */
     public double value() {
         return state.value;
     }
@@ -101,7 +118,11 @@ public final class LossScale {
         return true;
     }
 
-    /** Returns the state to save. */
+    /**
+     * Returns the state to save.
+     *
+     * @return scale and counts
+     */
     public State state() {
         return state;
     }

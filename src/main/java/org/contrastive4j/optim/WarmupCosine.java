@@ -9,7 +9,15 @@ package org.contrastive4j.optim;
  * @param floor learning rate at the end
  */
 public record WarmupCosine(double peak, int warmup, int total, double floor) {
-    /** Checks the schedule. */
+    /**
+     * Checks the schedule.
+     *
+     * @param peak largest learning rate
+     * @param warmup steps of warm-up
+     * @param total steps of the run, at least warmup
+     * @param floor learning rate at the end
+     * @throws IllegalArgumentException when one is out of range
+     */
     public WarmupCosine {
         if (!(peak > 0) || warmup < 0 || total < warmup || floor < 0 || floor > peak) {
             throw new IllegalArgumentException("schedule with peak " + peak + ", " + warmup + " of " + total
@@ -18,7 +26,8 @@ public record WarmupCosine(double peak, int warmup, int total, double floor) {
     }
 
     /**
-     * Returns the learning rate of a step.
+     * Returns the learning rate of a step: peak (step + 1) / warmup before warmup, then floor + (peak - floor) (1 +
+     * cos(pi (step - warmup) / (total - warmup))) / 2, and floor after total.
      *
      * @param step counted from 0
      * @return the learning rate

@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Cleans captions as the tokenizers of CLIP and SigLIP do. CLIP: composed characters, straight quotes, HTML entities resolved twice, runs of
- * white space as one blank, lower case.
+ * Cleans captions as the tokenizers of CLIP and SigLIP do. CLIP: composed characters, straight quotes, HTML entities
+ * resolved twice, runs of white space as one blank, lower case.
  *
  * <p>Limitations: of ftfy's repairs only composition and quotes, of HTML's names those of Latin-1 and of common
  * punctuation.

@@ -258,7 +258,10 @@ public final class FineTunedModel implements TrainableModel {
                     encoder.image().parameters(),
                     encoder.config().image().transformer().layers(),
                     lockImage);
-            lock(encoder.text().parameters(), encoder.config().text().transformer().layers(), lockText);
+            lock(
+                    encoder.text().parameters(),
+                    encoder.config().text().transformer().layers(),
+                    lockText);
         }
 
         private void lock(List<Parameter> parameters, int layers, boolean locked) {
@@ -289,7 +292,10 @@ public final class FineTunedModel implements TrainableModel {
                     encoder.image().parameters(),
                     encoder.config().image().transformer().layers(),
                     groups);
-            group(encoder.text().parameters(), encoder.config().text().transformer().layers(), groups);
+            group(
+                    encoder.text().parameters(),
+                    encoder.config().text().transformer().layers(),
+                    groups);
             return groups;
         }
 

@@ -2,10 +2,10 @@ package org.contrastive4j.pretrained;
 
 import java.util.Map;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
-import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
+import org.contrastive4j.nn.TransformerConfig.Projection;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.pretrained.PretrainedConfig.EndOfText;

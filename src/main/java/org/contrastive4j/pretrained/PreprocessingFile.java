@@ -6,8 +6,8 @@ import java.nio.file.Path;
 import java.util.List;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.data.Preprocessing.CropRounding;
-import org.contrastive4j.data.Preprocessing.Fit;
 import org.contrastive4j.data.Preprocessing.Filter;
+import org.contrastive4j.data.Preprocessing.Fit;
 
 /** Reads how pictures are prepared: {@code preprocessor_config.json}, or {@code preprocess_cfg} of open_clip. */
 final class PreprocessingFile {

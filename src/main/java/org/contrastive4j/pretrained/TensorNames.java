@@ -5,9 +5,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TransformerConfig.Projection;
-import org.contrastive4j.nn.TransformerConfig;
 
 /** The tensors of a checkpoint of a given configuration, by the names of the program that wrote it. */
 final class TensorNames {

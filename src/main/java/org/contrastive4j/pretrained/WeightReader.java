@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.data.Preprocessing;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
@@ -18,12 +19,13 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Reads a checkpoint into the parameters of a model.
  *
- * <p>Files are read in blocks by position and converted on the way into the parameter, so the weights exist once.
- * Memory: for each worker one block, and one parameter whose order differs from the file's.
+ * <p>Files are read in blocks by position and converted on the way into the parameter, so the weights exist once. The
+ * pages of a mapped file would count as resident memory a second time. Memory: a few blocks for each worker; for a
+ * device, also one parameter whose order differs from the file's.
  */
 final class WeightReader {
-    private static final int BLOCK = 1 << 18; // elements
-    private static final int ROWS = 64; // of a matrix that are transposed at a time
+    private static final int BLOCK = 1 << 16; // elements
+    private static final int ROWS = 16; // number of rows that are transposed at a time
 
     private final CheckpointFiles files;
     private final Map<String, Slot> slots;
@@ -99,6 +101,17 @@ final class WeightReader {
             from.forEach(slot -> stream(slot, parameter));
             return;
         }
+        if (parameter.storage() instanceof HostStorage
+                && from.stream().allMatch(slot -> slot.isContiguous() || slot.strides()[0] == 1)) {
+            from.forEach(slot -> {
+                if (slot.isContiguous()) {
+                    stream(slot, parameter);
+                } else {
+                    transpose(slot, parameter);
+                }
+            });
+            return;
+        }
         int size = Math.toIntExact(parameter.size());
         float[] values = scratch.get().whole(size);
         from.forEach(slot -> scatter(slot, values));
@@ -128,6 +141,37 @@ final class WeightReader {
             int count = (int) Math.min(BLOCK, slot.size() - at);
             blocks.read(at, count, values);
             upload(values, count, parameter, slot.offset() + at);
+        }
+    }
+
+    /**
+     * Transposes a tensor in tiles of some rows, each of which is a run of columns of the parameter. Writing short runs
+     * is cheap only in host memory.
+     */
+    private void transpose(Slot slot, Tensor parameter) {
+        int rows = slot.shape()[0];
+        int rowSize = Math.toIntExact(slot.size() / rows);
+        DType dtype = parameter.dtype();
+        Scratch own = scratch.get();
+        float[] values = own.block(ROWS * rowSize);
+        float[] tile = own.tile(ROWS * rowSize);
+        int[] offsets = rowOffsets(slot, rowSize);
+        Blocks blocks = new Blocks(slot);
+        for (int row = 0; row < rows; row += ROWS) {
+            int count = Math.min(ROWS, rows - row);
+            blocks.read((long) row * rowSize, count * rowSize, values);
+            for (int i = 0; i < rowSize; i++) {
+                for (int k = 0; k < count; k++) {
+                    tile[i * count + k] = values[k * rowSize + i];
+                }
+            }
+            ByteBuffer bytes = own.bytes(count * rowSize * dtype.bytes());
+            Elements.encode(tile, 0, count * rowSize, dtype, bytes);
+            long first = parameter.offset() + slot.offset() + row;
+            for (int i = 0; i < rowSize; i++) {
+                bytes.limit((i + 1) * count * dtype.bytes()).position(i * count * dtype.bytes());
+                parameter.storage().upload((first + offsets[i]) * dtype.bytes(), bytes);
+            }
         }
     }
 
@@ -181,6 +225,7 @@ final class WeightReader {
     private static final class Scratch {
         private float[] whole = new float[0];
         private float[] block = new float[0];
+        private float[] tile = new float[0];
         private ByteBuffer bytes = Elements.buffer(0);
 
         float[] whole(int size) {
@@ -191,6 +236,11 @@ final class WeightReader {
         float[] block(int size) {
             block = block.length < size ? new float[size] : block;
             return block;
+        }
+
+        float[] tile(int size) {
+            tile = tile.length < size ? new float[size] : tile;
+            return tile;
         }
 
         /** Empty, with that limit. */

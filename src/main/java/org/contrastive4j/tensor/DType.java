@@ -21,17 +21,29 @@ public enum DType {
         this.bytes = bytes;
     }
 
-    /** Returns the size of one element in bytes. */
+    /**
+     * Returns the size of one element.
+     *
+     * @return number of bytes
+     */
     public int bytes() {
         return bytes;
     }
 
-    /** Returns whether this is a floating-point type. */
+    /**
+     * Returns whether this is a floating-point type.
+     *
+     * @return false for I32 alone
+     */
     public boolean isFloat() {
         return this != I32;
     }
 
-    /** Returns the lower-case name, as error messages and kernel names spell it: {@code f32}, {@code bf16}, .... */
+    /**
+     * Returns the name, as error messages and kernel names spell it.
+     *
+     * @return the lower-case name: {@code f32}, {@code bf16}, ...
+     */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
     }

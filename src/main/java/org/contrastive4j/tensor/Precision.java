@@ -28,12 +28,20 @@ public enum Precision {
         this.storage = storage;
     }
 
-    /** Returns the storage type of activations and their gradients. */
+    /**
+     * Returns the storage type of activations and their gradients.
+     *
+     * @return a floating-point type
+     */
     public DType storage() {
         return storage;
     }
 
-    /** Returns whether products round their operands and run on tensor cores. */
+    /**
+     * Returns whether products round their operands and run on tensor cores.
+     *
+     * @return true for TF32, BF16 and F16
+     */
     public boolean usesTensorCores() {
         return this != F32 && this != F64;
     }

@@ -35,7 +35,11 @@ public final class Shape {
         return new Shape(dims.clone());
     }
 
-    /** Returns the number of axes. */
+    /**
+     * Returns the number of axes.
+     *
+     * @return 0 for the shape of one element without axes
+     */
     public int rank() {
         return dims.length;
     }
@@ -50,17 +54,29 @@ public final class Shape {
         return dims[axis < 0 ? dims.length + axis : axis];
     }
 
-    /** Returns the number of elements. */
+    /**
+     * Returns the number of elements.
+     *
+     * @return product of the sizes
+     */
     public long size() {
         return size;
     }
 
-    /** Returns the number of rows if the last axis is a row: {@code size / dim(-1)}. */
+    /**
+     * Returns the number of rows if the last axis is a row: {@code size / dim(-1)}.
+     *
+     * @return 1 for the empty shape, 0 if the last axis has size 0
+     */
     public int rows() {
         return dims.length == 0 ? 1 : dim(-1) == 0 ? 0 : Math.toIntExact(size / dim(-1));
     }
 
-    /** Returns a copy of the sizes. */
+    /**
+     * Returns a copy of the sizes.
+     *
+     * @return the size of each axis
+     */
     public int[] dims() {
         return dims.clone();
     }

@@ -80,22 +80,38 @@ public final class Tensor implements AutoCloseable {
         return tensor;
     }
 
-    /** Returns the storage that holds the elements. */
+    /**
+     * Returns the storage that holds the elements.
+     *
+     * @return the storage, shared by all views
+     */
     public Storage storage() {
         return storage;
     }
 
-    /** Returns the index of the first element within the storage, counted in elements. */
+    /**
+     * Returns the index of the first element within the storage, counted in elements.
+     *
+     * @return 0 unless this is a view
+     */
     public long offset() {
         return offset;
     }
 
-    /** Returns the type of the elements. */
+    /**
+     * Returns the type of the elements.
+     *
+     * @return the type
+     */
     public DType dtype() {
         return dtype;
     }
 
-    /** Returns the shape. */
+    /**
+     * Returns the shape.
+     *
+     * @return sizes, slowest axis first
+     */
     public Shape shape() {
         return shape;
     }
@@ -110,12 +126,20 @@ public final class Tensor implements AutoCloseable {
         return shape.dim(axis);
     }
 
-    /** Returns the number of elements. */
+    /**
+     * Returns the number of elements.
+     *
+     * @return product of the sizes
+     */
     public long size() {
         return shape.size();
     }
 
-    /** Returns the size of all elements in bytes. */
+    /**
+     * Returns the size of all elements.
+     *
+     * @return number of bytes
+     */
     public long bytes() {
         return shape.size() * dtype.bytes();
     }
@@ -241,6 +265,8 @@ public final class Tensor implements AutoCloseable {
     /**
      * Returns the smallest end that {@link #hasValuesWithin} confirmed. A captured graph relies on it: values that
      * replace these must be below it.
+     *
+     * @return the end; {@link Integer#MAX_VALUE} if none was confirmed
      */
     public int requiredEnd() {
         return integers().requiredEnd();

@@ -6,9 +6,9 @@ import java.util.Objects;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

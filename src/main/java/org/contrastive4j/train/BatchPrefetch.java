@@ -40,10 +40,27 @@ final class BatchPrefetch implements AutoCloseable {
         this.most = most;
     }
 
-    /** Creates the batches of a run from a step on. */
-    static BatchPrefetch of(Ops ops, TrainConfig config, BatchOrder order, BatchMaker maker, int step) {
+    /**
+     * Creates the batches of a run from a step on.
+     *
+     * @param position of that step; null to find it from the number
+     */
+    static BatchPrefetch of(
+            Ops ops,
+            TrainConfig config,
+            BatchOrder order,
+            BatchMaker maker,
+            int step,
+            BatchOrder.@Nullable Position position) {
         BatchLoader loader = new BatchLoader(
-                order, maker, config.augmentation(), step, config.steps(), BatchLoader.defaultThreads(), BATCHES_AHEAD);
+                order,
+                maker,
+                config.augmentation(),
+                step,
+                position,
+                config.steps(),
+                BatchLoader.defaultThreads(),
+                BATCHES_AHEAD);
         TrainBatch.Layout most = new TrainBatch.Layout(
                 config.batch(),
                 config.model().image().imageSize(),
@@ -115,6 +132,11 @@ final class BatchPrefetch implements AutoCloseable {
     TrainBatch largest() {
         Batch batch = Batch.largest(most.pairs(), most.imageSize(), most.tokens());
         return ops.canCapture() ? buffers().send(batch, step) : new TrainBatch(ops, batch, seed, step);
+    }
+
+    /** Returns where the batch of a step begins; null where the number of the step says it. */
+    BatchOrder.@Nullable Position position(int ofStep) {
+        return loader.position(ofStep);
     }
 
     /** Advances to the next step. */

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.zip.CRC32;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -29,8 +30,8 @@ final class Guide {
     private final float[] captions;
 
     /** Returns the guide of a loss; null if it has none. */
-    static @Nullable Guide of(Ops ops, LossConfig loss, PairDataset data, List<Integer> samples) {
-        return loss.guide().isEmpty() ? null : new Guide(ops, Path.of(loss.guide()), data, samples);
+    static @Nullable Guide of(Ops ops, LossConfig loss, PairDataset data, Splits splits) {
+        return loss.guide().isEmpty() ? null : new Guide(ops, Path.of(loss.guide()), data, splits.train());
     }
 
     /**

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.RepresentationLoss;
@@ -53,11 +52,10 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
      * Creates the objective of a run.
      *
      * @param model trained by the run
-     * @param conceptOf maps a sample to its concept; samples of one concept are never negatives of each other
+     * @param conceptOf labels of concepts
      * @param guide of the configuration; null for no guide
      */
-    static Objective of(
-            Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf, @Nullable Guide guide) {
+    static Objective of(Ops ops, TrainConfig config, DualEncoder model, SampleLabels conceptOf, @Nullable Guide guide) {
         return switch (config.loss().name()) {
             case Losses.QUEUE -> QueueObjective.of(ops, config, model, conceptOf);
             case Losses.DISTILLED -> DistilledObjective.of(ops, config, model);

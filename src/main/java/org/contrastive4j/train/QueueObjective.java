@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.internal.batch.TrainBatch;
@@ -32,24 +31,29 @@ final class QueueObjective extends Objective {
     private final QueueContrast loss;
     private final MomentumEncoders momentum;
     private final Distillation distillation;
-    private final IntUnaryOperator conceptOf;
+    private final SampleLabels conceptOf;
+    private final int[] queued; // sample of each slot of the queues; KeyQueue.NO_ID where it is unknown
     private final Tensor concepts; // of the last batch, [n] I32
     private final LossOverEncoders<TrainBatch> overEncoders;
+    private int next; // slot of the next key
+    private int[] samples = {};
 
     private QueueObjective(
-            Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, IntUnaryOperator conceptOf) {
+            Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, SampleLabels conceptOf) {
         super(ops, config.batch(), momentum.encoders(), 4);
         this.momentum = momentum;
         this.loss = loss;
         this.conceptOf = conceptOf;
         distillation = config.loss().distillation();
+        queued = new int[loss.queueOfU().capacity()];
+        Arrays.fill(queued, KeyQueue.NO_ID);
         concepts = ops.ints(Shape.of(config.batch()), new int[config.batch()]);
         overEncoders = ops.canCapture()
                 ? LossOverEncoders.of(loss, batch -> concepts, distillation, TrainBatch::clock)
                 : LossOverEncoders.of(loss, batch -> concepts, batch -> distillation.at(batch.step()));
     }
 
-    static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
+    static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, SampleLabels conceptOf) {
         LossConfig settings = config.loss();
         MomentumEncoders momentum = new MomentumEncoders(ops, config, model);
         QueueContrast loss = null;
@@ -81,9 +85,22 @@ final class QueueObjective extends Objective {
         return overEncoders.isCapturable();
     }
 
+    /** Labels the samples of the batch, and of the queue where labels hold among given samples alone. */
     @Override
     void prepare(TrainBatch batch) {
-        ops.send(Arrays.stream(batch.sampleIds()).map(conceptOf).toArray(), concepts);
+        samples = batch.sampleIds();
+        int size = loss.queueOfU().size();
+        int[] all = Arrays.copyOf(samples, samples.length + size);
+        System.arraycopy(queued, 0, all, samples.length, size);
+        int[] labels = conceptOf.labels(all);
+        if (labels == null) {
+            ops.send(Arrays.stream(samples).map(conceptOf::label).toArray(), concepts);
+            return;
+        }
+        ops.send(Arrays.copyOf(labels, samples.length), concepts);
+        int[] ofQueue = Arrays.copyOfRange(labels, samples.length, all.length);
+        loss.queueOfU().relabel(ofQueue);
+        loss.queueOfV().relabel(ofQueue);
     }
 
     /** A graph is valid for one number of keys. */
@@ -124,6 +141,10 @@ final class QueueObjective extends Objective {
     @Override
     void beforeUpdate() {
         loss.enqueue(last(2), last(3), concepts);
+        for (int sample : samples) {
+            queued[next] = sample;
+            next = (next + 1) % queued.length;
+        }
     }
 
     @Override
@@ -140,7 +161,7 @@ final class QueueObjective extends Objective {
         return all;
     }
 
-    /** Writes one list of ids: both queues hold the same samples in the same order. */
+    /** Writes one list of labels and samples: both queues hold the same samples in the same order. */
     @Override
     void save(ObjectNode state) {
         KeyQueue.State queue = loss.queueOfU().state();
@@ -148,6 +169,8 @@ final class QueueObjective extends Objective {
         state.put("size", queue.size());
         ArrayNode ids = state.putArray("ids");
         Arrays.stream(queue.ids()).forEach(ids::add);
+        ArrayNode slots = state.putArray("samples");
+        Arrays.stream(queued).forEach(slots::add);
     }
 
     @Override
@@ -167,6 +190,9 @@ final class QueueObjective extends Objective {
                     state.get("next").intValue(),
                     state.get("size").intValue()));
         }
+        next = state.get("next").intValue();
+        JsonNode slots = state.path("samples"); // older checkpoints have none
+        Arrays.setAll(queued, k -> slots.path(k).asInt(KeyQueue.NO_ID));
     }
 
     @Override

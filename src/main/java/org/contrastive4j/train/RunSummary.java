@@ -36,7 +36,9 @@ final class RunSummary {
         summary.put("batch", config.batch());
         summary.put("chunk", config.chunk());
         summary.put("pairs", (long) trainer.step() * config.batch());
-        summary.put("trainingPairs", trainer.splits().train().size());
+        if (trainer.splits().isKnown()) {
+            summary.put("trainingPairs", trainer.splits().train().size());
+        }
         LeftOut leftOut = trainer.data().leftOut();
         summary.put("skippedPairs", leftOut.total());
         summary.put("leftOut", leftOut.counts());

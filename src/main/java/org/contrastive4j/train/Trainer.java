@@ -97,7 +97,6 @@ public final class Trainer implements AutoCloseable {
     private final WarmupCosine schedule;
     private final BatchMaker maker;
     private final BatchOrder order;
-    private final Identities identities;
     private final TrainingSteps steps;
     private final LossScale lossScale;
     private final StepFailures failures;
@@ -114,9 +113,9 @@ public final class Trainer implements AutoCloseable {
         this.fingerprint = data.fingerprint();
         this.failures = new StepFailures(data, this.config);
         int maxTokens = config.model().text().maxTokens();
-        this.identities = new Identities(data, model.captions(), maxTokens);
+        Identities identities = new Identities(data, model.captions(), maxTokens);
         this.order = BatchOrder.of(data, splits, identities, config.batch(), config.seed());
-        this.objective = objective();
+        this.objective = objective(identities);
         this.optimizer = optimizer();
         this.lossScale = LossScale.of(this.config.lossScale());
         this.schedule =
@@ -125,9 +124,9 @@ public final class Trainer implements AutoCloseable {
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
-    private Objective objective() {
-        Guide guide = Guide.of(ops, config.loss(), data, splits.train());
-        Objective created = Objective.of(ops, config, model.encoder(), identities::label, guide);
+    private Objective objective(Identities identities) {
+        Guide guide = Guide.of(ops, config.loss(), data, splits);
+        Objective created = Objective.of(ops, config, model.encoder(), SampleLabels.of(data, identities), guide);
         created.prepare(model);
         return created;
     }
@@ -253,6 +252,7 @@ public final class Trainer implements AutoCloseable {
             throw failure;
         }
         step = state.step();
+        feed = BatchPrefetch.of(ops, config, order, maker, step, state.position());
         optimizer.restoreSteps(state.updates());
         return this;
     }
@@ -310,7 +310,7 @@ public final class Trainer implements AutoCloseable {
 
     private BatchPrefetch feed() {
         if (feed == null) {
-            feed = BatchPrefetch.of(ops, config, order, maker, step);
+            feed = BatchPrefetch.of(ops, config, order, maker, step, null);
         }
         return feed;
     }
@@ -376,12 +376,7 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            for (int k = 1; k < results.lossParameters().size(); k++) {
-                String name = objective.parameters().get(k).name();
-                details.put(
-                        name.substring(name.indexOf('.') + 1),
-                        results.lossParameters().get(k));
-            }
+            details.putAll(results.second());
             return new Step(
                     step,
                     result.loss(),
@@ -389,7 +384,7 @@ public final class Trainer implements AutoCloseable {
                     result.columnAccuracy(),
                     result.meanPositive(),
                     norm,
-                    Math.exp(results.lossParameters().get(0)),
+                    Math.exp(results.logScale()),
                     rate,
                     details);
         }
@@ -408,8 +403,8 @@ public final class Trainer implements AutoCloseable {
 
     /** Returns the part of a checkpoint that is not in tensors. */
     ObjectNode state() {
-        LossScale.State scale = config.lossScale() == null ? null : lossScale.state();
-        return TrainerState.write(step, optimizer.steps(), config, model, fingerprint, objective, scale);
+        return TrainerState.write(
+                step, optimizer.steps(), config, model, fingerprint, feed().position(step), objective, lossScale);
     }
 
     /** Returns the moments of the optimiser and the tensors of the objective. */

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.tensor.Tensor;
@@ -31,6 +32,7 @@ final class TrainerState {
     private static final String LOSS_SCALE = "lossScale";
     private static final String ORIGIN = "origin";
     private static final String FINGERPRINT = "dataFingerprint";
+    private static final String POSITION = "position";
 
     private final JsonNode state;
     private final Path checkpoint;
@@ -50,8 +52,9 @@ final class TrainerState {
      *
      * @param updates optimiser steps that were not skipped
      * @param model its tokenizer if it was trained by the run, and its origin
+     * @param position where the next batch begins; null where the number of the step says it
      * @param objective its state is written
-     * @param lossScale null without loss scaling
+     * @param lossScale its state is written if the configuration has one
      */
     static ObjectNode write(
             int step,
@@ -59,8 +62,9 @@ final class TrainerState {
             TrainConfig config,
             TrainableModel model,
             String fingerprint,
+            BatchOrder.@Nullable Position position,
             Objective objective,
-            LossScale.@Nullable State lossScale) {
+            LossScale lossScale) {
         ObjectNode state = JSON.createObjectNode();
         state.put(STEP, step);
         state.set(CONFIG, JSON.valueToTree(config));
@@ -71,12 +75,24 @@ final class TrainerState {
             state.set(ORIGIN, JSON.valueToTree(model.origin()));
         }
         state.put(FINGERPRINT, fingerprint);
+        if (position != null) {
+            state.set(POSITION, JSON.valueToTree(position));
+        }
         objective.save(state.putObject(LOSS));
         state.put(UPDATES, updates);
-        if (lossScale != null) {
-            state.set(LOSS_SCALE, JSON.valueToTree(lossScale));
+        if (config.lossScale() != null) {
+            state.set(LOSS_SCALE, JSON.valueToTree(lossScale.state()));
         }
         return state;
+    }
+
+    /**
+     * Returns where the next batch begins.
+     *
+     * @return null where the number of the step says it, and for older checkpoints
+     */
+    BatchOrder.@Nullable Position position() {
+        return state.has(POSITION) ? JSON.convertValue(state.get(POSITION), BatchOrder.Position.class) : null;
     }
 
     /**

@@ -147,11 +147,13 @@ public final class TrainingRun {
         facts.put("started", started.toString());
         facts.put("device", ops.name());
         facts.put("dataFingerprint", trainer.dataFingerprint());
-        facts.put("pairs", trainer.data().pairs().size());
-        facts.put("trainingPairs", trainer.splits().train().size());
-        Map<String, Integer> tests = new LinkedHashMap<>();
-        trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
-        facts.put("testPairs", tests);
+        if (trainer.splits().isKnown()) { // counting the pairs of shards would index all of them
+            facts.put("pairs", trainer.data().ids().length);
+            facts.put("trainingPairs", trainer.splits().train().size());
+            Map<String, Integer> tests = new LinkedHashMap<>();
+            trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
+            facts.put("testPairs", tests);
+        }
         facts.put("augmentation", trainer.config().augmentation().description());
         facts.put("preprocessing", trainer.config().preprocessing().description());
         facts.put("leftOut", trainer.data().leftOut().counts());
@@ -252,15 +254,19 @@ public final class TrainingRun {
         try {
             // again, because pictures are decoded, and may be left out, during training
             folder.writeJson(RunRecord.FACTS, facts());
-            LeftOut leftOut = trainer.data().leftOut();
-            if (leftOut.total() != leftOutWritten) {
-                leftOutWritten = leftOut.total();
-                folder.writeText(LEFT_OUT, leftOut.table());
-            }
             String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
             folder.writeText(RunReport.FILE, page);
-        } catch (RunFolder.RunFolderException fullDisk) {
-            throw fullDisk;
+            LeftOut leftOut = trainer.data().leftOut();
+            int total = leftOut.total();
+            if (total != leftOutWritten) {
+                folder.writeText(LEFT_OUT, leftOut.table());
+                leftOutWritten = total;
+            }
+        } catch (RunFolder.RunFolderException failure) {
+            if (!RunFolder.isHeld(failure.getCause())) {
+                throw failure;
+            }
+            LOG.warn("{}", failure.getMessage()); // a spreadsheet that shows left-out.tsv must not end the training
         } catch (RuntimeException e) {
             if (!reportFailed) {
                 LOG.warn("cannot write {}: {}", RunReport.FILE, e.toString());

@@ -2,6 +2,7 @@ package org.contrastive4j.train;
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.BatchStep;
@@ -36,9 +37,10 @@ final class TrainingSteps implements AutoCloseable {
      *
      * @param loss result of the loss
      * @param norm of all scaled gradients; its get() throws if a gradient is not finite
-     * @param lossParameters the log-scale and, if the loss has one, its second parameter, before the update
+     * @param logScale the log-scale before the update
+     * @param second the second parameter of the loss before the update, by name; empty for a loss without one
      */
-    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, List<Double> lossParameters) {
+    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale, Map<String, Double> second) {
         /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
         double norm(LossScale lossScale) {
             try {
@@ -180,11 +182,16 @@ final class TrainingSteps implements AutoCloseable {
         Deferred<PairwiseOps.Result> loss =
                 Objects.requireNonNull(gradient, "plan first").step(batch, scale);
         Deferred<Double> norm = GlobalNorm.deferred(ops, parameters);
-        List<Deferred<double[]>> own = objective.parameters().stream()
-                .map(parameter -> ops.values(parameter.value()))
-                .toList();
-        return loss.map(result -> new StepResults(
-                result, norm, own.stream().map(value -> value.get()[0]).toList()));
+        List<Parameter> own = objective.parameters();
+        Deferred<double[]> logScale = ops.values(own.get(0).value());
+        if (own.size() == 1) {
+            return loss.map(result -> new StepResults(result, norm, logScale.get()[0], Map.of()));
+        }
+        Deferred<double[]> second = ops.values(own.get(1).value());
+        String name = own.get(1).name();
+        String label = name.substring(name.indexOf('.') + 1);
+        return loss.map(result ->
+                new StepResults(result, norm, logScale.get()[0], Map.of(label, second.get()[0])));
     }
 
     private List<Boolean> frozen() {

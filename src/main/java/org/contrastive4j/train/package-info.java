@@ -5,7 +5,8 @@
  * files, {@link org.contrastive4j.train.Checkpoint} stores the state of a run, and
  * {@link org.contrastive4j.train.LossConfig} chooses the loss. If the backend can capture CUDA graphs and the loss
  * needs no host synchronisation, {@code TrainingSteps} replays each step as one graph on the buffers of
- * {@code BatchBuffers}. May import internal.batch, data, nn, optim, gradcache, loss, autograd, ops, tensor, memory.
+ * {@code BatchBuffers}. May import internal.batch, internal.files, data, nn, optim, gradcache, loss, autograd, ops,
+ * tensor, memory.
  */
 @NullMarked
 package org.contrastive4j.train;

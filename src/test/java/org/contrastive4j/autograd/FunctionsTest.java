@@ -99,7 +99,7 @@ class FunctionsTest {
 
     @ParameterizedTest
     @MethodSource("cases")
-    void agreesWithCentralDifferences(Case c) {
+    void backward_everyFunction_agreesWithCentralDifferences(Case c) {
         try (Ops ops = Backend.open("cpu-f64")) {
             List<Parameter> inputs = inputs(ops, c);
             new GradientCheck(ops, 1)
@@ -116,15 +116,15 @@ class FunctionsTest {
      */
     @ParameterizedTest
     @MethodSource("cases")
-    void leavesInputsAloneThatWantNothing(Case c) {
+    void backward_inputsWithoutGradient_areUntouched(Case c) {
         try (Ops ops = Backend.open("cpu-f64")) {
             List<Parameter> inputs = inputs(ops, c);
-            for (Parameter wanted : inputs) {
-                inputs.forEach(parameter -> parameter.freeze(parameter != wanted));
+            for (Parameter trained : inputs) {
+                inputs.forEach(parameter -> parameter.freeze(parameter != trained));
                 new GradientCheck(ops, 1)
                         .run(
                                 tape -> tape.apply(c.function().apply(ops, tape), inputs.toArray(new Variable[0])),
-                                List.of(wanted))
+                                List.of(trained))
                         .require(1e-7);
             }
             inputs.forEach(Parameter::close);
@@ -160,7 +160,7 @@ class FunctionsTest {
     }
 
     @Test
-    void aWrongBackwardIsRejectedSmallAndLarge() {
+    void gradientCheck_wrongBackward_fails() {
         try (Ops ops = Backend.open("cpu-f64")) {
             for (int size : new int[] {5, 500}) {
                 Case c = new Case("wrong", (o, t) -> new WrongSquare(), new int[] {size});
@@ -176,7 +176,7 @@ class FunctionsTest {
     }
 
     @Test
-    void differencesInF32AreRefused() {
+    void gradientCheck_inF32_isRefused() {
         try (Ops ops = Backend.open("cpu")) {
             assertThrows(IllegalArgumentException.class, () -> new GradientCheck(ops, 1));
         }

@@ -12,8 +12,8 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Tape.AutogradException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -42,7 +42,7 @@ class TapeTest {
     }
 
     @Test
-    void aScopeKeepsItsResultAndFreesTheRest() {
+    void scope_closed_keepsItsResultAndFreesTheRest() {
         try (Tape tape = Tape.inference(ops)) {
             Variable[] inner = new Variable[1];
             Variable y = tape.scope("block", () -> {
@@ -58,7 +58,7 @@ class TapeTest {
     }
 
     @Test
-    void recordingKeepsOnlyWhatBackwardReadsAndFreesItAsItGoes() {
+    void backward_recordedTape_freesEachValueAfterItsLastRead() {
         p.gradient();
         long start = ops.memory().currentBytes();
         try (Tape tape = Tape.recording(ops);
@@ -73,7 +73,7 @@ class TapeTest {
     }
 
     @Test
-    void gradientsAccumulateOverPassesAndUses() {
+    void backward_severalPassesAndUses_accumulates() {
         try (Tensor seed = ops.tensor(Shape.of(4), 1, 10, 100, 1000)) {
             for (int pass = 0; pass < 2; pass++) {
                 try (Tape tape = Tape.recording(ops)) {
@@ -88,7 +88,7 @@ class TapeTest {
     }
 
     @Test
-    void severalOutputsOfATapeGetTheirOwnSeeds() {
+    void backward_severalOutputs_takeTheirOwnSeeds() {
         try (Tape tape = Tape.recording(ops);
                 Tensor ones = ops.tensor(Shape.of(4), 1, 1, 1, 1);
                 Tensor tens = ops.tensor(Shape.of(4), 10, 10, 10, 10)) {
@@ -127,7 +127,7 @@ class TapeTest {
     }
 
     @Test
-    void aFunctionMayHaveSeveralOutputs() {
+    void apply_functionWithSeveralOutputs_returnsAll() {
         try (Tape tape = Tape.recording(ops);
                 Tensor seed = ops.tensor(Shape.of(2), 5, 6)) {
             List<Variable> halves = tape.applyMany(new Split(), p);
@@ -137,7 +137,7 @@ class TapeTest {
     }
 
     @Test
-    void frozenParametersAndNoGradientScopesRecordNothing() {
+    void apply_frozenParametersOrInference_recordsNothing() {
         try (Tape tape = Tape.recording(ops);
                 Tensor seed = ops.tensor(Shape.of(4), 1, 1, 1, 1)) {
             Variable outside = tape.noGradient(() -> gelu(tape, p));
@@ -152,7 +152,7 @@ class TapeTest {
     }
 
     @Test
-    void errorsNameTheNodeAndLeakNothing() {
+    void apply_failingFunction_namesTheNodeAndLeaksNothing() {
         try (Tape tape = Tape.recording(ops);
                 Tensor other = ops.zeros(Shape.of(3))) {
             AutogradException failed = assertThrows(
@@ -189,7 +189,7 @@ class TapeTest {
     }
 
     @Test
-    void aFailureInBackwardLeaksNothing() {
+    void backward_failingFunction_leaksNothing() {
         try (Tensor seed = ops.zeros(Shape.of(4))) {
             try (Tape tape = Tape.recording(ops)) {
                 Variable y = doubled(tape, tape.apply(new FailsBackward(), gelu(tape, p)));
@@ -201,7 +201,7 @@ class TapeTest {
     }
 
     @Test
-    void useAfterCloseIsAnErrorAndCloseIsIdempotent() {
+    void close_twiceOrBeforeUse_isIdempotentOrRefused() {
         Tape tape = Tape.recording(ops);
         tape.close();
         tape.close();
@@ -214,7 +214,7 @@ class TapeTest {
     }
 
     @Test
-    void aSeedOfAnotherShapeIsRefused() {
+    void backward_seedOfAnotherShape_isRefused() {
         try (Tape tape = Tape.recording(ops);
                 Tensor seed = ops.zeros(Shape.of(3))) {
             Variable y = doubled(tape, p);
@@ -223,7 +223,7 @@ class TapeTest {
     }
 
     @Test
-    void theObserverSeesEveryOutputByName() {
+    void observe_anyFunction_receivesEveryOutputByName() {
         List<String> names = new ArrayList<>();
         try (Tape tape = Tape.inference(ops)) {
             tape.observe((name, value) -> names.add(name));

@@ -10,6 +10,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.contrastive4j.support.PairFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,12 +46,54 @@ class CommandLineTest {
                 "train --lerning-rate 3 | unknown option --lerning-rate; did you mean --learning-rate?",
                 "embed --outt x | unknown option --outt; did you mean --out?",
                 "ptx rnu | unknown command rnu; the commands are check, expand, run",
-                "train foo | unexpected argument foo"
+                "train foo | unexpected argument foo",
+                "train --batch x | Invalid value for option '--batch': 'x' is not a whole number",
+                "train --clip x | Invalid value for option '--clip': 'x' is not a number"
             })
     void misspeltName_isRefusedWithASuggestion(String line, String message) {
         String output = refused(line.split(" "));
         assertTrue(output.startsWith("error: " + message), output);
         assertEquals(2, output.lines().count(), output);
+    }
+
+    /** No option is ignored silently. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "train --text-heads 4 | --text-heads: without effect with --text-layers 0",
+                "train --image-layers 0 --image-heads 4 | --image-heads: without effect with --image-layers 0",
+                "train --image-layers 0 --dropout 0.5 | --dropout: without effect",
+                "train --accumulate features --memory 9 | --memory: without effect with --accumulate features",
+                "train --lora-rank 4 | --lora-rank: only for fine-tuning",
+                "train --queue-size 64 | loss infonce has no queue-size",
+                "compare-losses --text-heads 4 | --text-heads: without effect",
+                "verify-gradcache --text-heads 4 | --text-heads: without effect",
+                "verify-gradcache --batch 4 | verify-gradcache takes no --batch",
+                "search x --adapter y | --adapter: only for a pretrained model",
+                "eval --wise-ft 0.5 | --wise-ft: only for a pretrained model",
+                "embed --out o --start y | --start: only for a pretrained model",
+                "merge --device cpu --out o --from m --start y | --start: only for interpolated weights",
+                "ptx run kernels/optim/adamw.ptx --faults 2 --print 3 | --print: without effect with --faults",
+                "ptx run kernels/optim/adamw.ptx --device cuda --limit 3 | --faults, --arch"
+            })
+    void optionWithoutEffect_isRefusedByName(String line, String message) {
+        String folders = line.replace("--out o", "--out " + folder.resolve("o"));
+        String output = refused((folders.startsWith("train") ? folders + " --out " + folder : folders).split(" "));
+        assertTrue(output.startsWith("error: " + message), output);
+        assertEquals(1, output.lines().count(), output);
+    }
+
+    @Test
+    void completion_hasTheValuesOfOptions() {
+        String script = picocli.AutoComplete.bash("c4j", Main.commandLine());
+        for (String values : List.of(
+                "\"infonce\" \"infonce-rows\"",
+                "\"gradcache\" \"features\"",
+                "\"auto\" \"cpu\" \"cpu-f64\" \"cuda\" \"sim\"",
+                "\"f32\"")) {
+            assertTrue(script.contains(values), values);
+        }
     }
 
     /** Java replaces letters that the locale lacks by U+FFFD. */

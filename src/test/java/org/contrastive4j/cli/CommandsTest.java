@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -65,6 +66,22 @@ class CommandsTest {
                 "6",
                 "--save-every",
                 "2",
+                "--image-size",
+                "16",
+                "--image-width",
+                "16",
+                "--image-heads",
+                "2",
+                "--image-layers",
+                "1",
+                "--text-width",
+                "16",
+                "--text-heads",
+                "2",
+                "--text-layers",
+                "1",
+                "--embedding",
+                "16",
                 "--out",
                 folder.resolve(runName).toString()));
         arguments.addAll(List.of(more));
@@ -249,7 +266,7 @@ class CommandsTest {
     void train_withInvalidInput_printsOneLineAndWritesNothing() throws IOException {
         for (String[] bad : new String[][] {
             {"--data", folder.resolve("nowhere").toString(), "does not exist"},
-            {"--chunk", "0", "--memory", "1", "out of memory budget"},
+            {"--chunk", "0", "--memory", "1", "--image-width", "512", "out of memory budget"},
             {"--chunk", "17", "chunk is 17, larger than the batch of 16"},
             {"--batch", "22", "--chunk", "3", "choose 2 to 21"},
             {"--batch", "0", "batch is 0, expected 2 pairs or more"},
@@ -297,7 +314,7 @@ class CommandsTest {
             {"--vocabulary", "-5", "vocabulary is -5, expected 3 token ids or more"},
             {"--learning-rate", "NaN", "learning rate is NaN, expected a finite number above 0"},
             {"--image-size", "33", "--image-size 33 is not a multiple of --patch 8"},
-            {"--steps", "many", "Invalid value for option '--steps': 'many' is not an int"},
+            {"--steps", "many", "Invalid value for option '--steps': 'many' is not a whole number"},
             {"--stepps", "3", "unknown option --stepps; did you mean"},
             {"--resume", "nothing to resume"}
         }) {
@@ -439,18 +456,32 @@ class CommandsTest {
     }
 
     private void awaitCheckpoint(Process process, String runName) throws Exception {
-        Path checkpoints = folder.resolve(runName).resolve("checkpoints");
+        awaitCheckpointAfter("", process, runName);
+    }
+
+    /** Waits for a checkpoint that is newer than {@code before}. */
+    private void awaitCheckpointAfter(String before, Process process, String runName) throws Exception {
         for (int k = 0; k < 6000 && process.isAlive(); k++) {
-            if (Files.isDirectory(checkpoints)) {
-                try (Stream<Path> files = Files.list(checkpoints)) {
-                    if (files.anyMatch(path -> path.getFileName().toString().startsWith("step-"))) {
-                        return;
-                    }
-                }
+            if (newestCheckpoint(runName).compareTo(before) > 0) {
+                return;
             }
             Thread.sleep(10);
         }
         throw new AssertionError(Files.readString(folder.resolve(runName + ".log")));
+    }
+
+    /** Returns the name of the newest checkpoint, or an empty text. */
+    private String newestCheckpoint(String runName) throws IOException {
+        Path checkpoints = folder.resolve(runName).resolve("checkpoints");
+        if (!Files.isDirectory(checkpoints)) {
+            return "";
+        }
+        try (Stream<Path> files = Files.list(checkpoints)) {
+            return files.map(path -> path.getFileName().toString())
+                    .filter(name -> name.startsWith("step-"))
+                    .max(Comparator.naturalOrder())
+                    .orElse("");
+        }
     }
 
     /**
@@ -461,13 +492,15 @@ class CommandsTest {
         assertEquals(
                 0, run(train("straight", "--steps", "40", "--save-every", "1")).code());
         for (int kill = 0; kill < 3; kill++) {
+            String before = newestCheckpoint("killed");
             Process process = start(
                     "killed",
                     kill == 0
                             ? new String[] {"--steps", "40", "--save-every", "1"}
                             : new String[] {"--steps", "40", "--save-every", "1", "--resume"});
-            awaitCheckpoint(process, "killed");
-            Thread.sleep(kill == 0 ? 30 : 1500);
+            awaitCheckpointAfter(before, process, "killed");
+            Thread.sleep(30);
+            assertTrue(process.isAlive(), "the run ended before it was killed");
             process.destroyForcibly().waitFor();
         }
         Ran resumed = run(train("killed", "--steps", "40", "--resume"));

@@ -162,6 +162,14 @@ class PtxCommandsTest {
                 entries(run("ptx", "expand", file, "-D", "NAME=named").out()));
     }
 
+    @Test
+    void expand_withAMacroThatNoLineUses_isRefused() throws IOException {
+        String file =
+                write("macro.ptx", HEAD + "#ifndef SIZE\n#define SIZE 4\n#endif\n// SIZE\n.global .u32 x[SIZE];\n");
+        run("ptx", "expand", file, "-D", "SIEZ=8").prints(Main.REFUSED, "-D SIEZ has no effect", "uses this macro");
+        run("ptx", "expand", file, "-D", "SIZE=4").prints(0, "x[4]");
+    }
+
     private static List<String> entries(String ptx) {
         return Parser.parse("expanded.ptx", ptx).entries().stream()
                 .map(Function::name)
@@ -358,7 +366,7 @@ class PtxCommandsTest {
             {"--shared", "300000", "a block can have"},
             {"--entry", "none", "there is no entry none, there are [scale, copy16]"},
             {"--device", "tpu", "no device \"tpu\""},
-            {"--device", "cuda", "--limit", "5", "--limit are for --device sim, not cuda"},
+            {"--device", "cuda", "--limit", "5", "are for --device sim, not cuda"},
             {"--arch", "75", "architecture 75, expected 80, 86, 89 or 90"},
             {"--limit", "0", "instruction limit 0"},
             {"--faults", "0", "--faults is 0"},

@@ -46,7 +46,7 @@ class BatchesTest {
     }
 
     @Test
-    void aBatchNeverHoldsAConceptTwiceAndShowsAllAlike() {
+    void batches_wholeEpoch_holdEachConceptOnceAndDrawEvenly() {
         PairDataset data = data(23);
         Iterator<BatchOrder.Planned> batches = order(data, 7, 5).from(0);
         int[] shown = new int[data.pairs().size()];
@@ -71,7 +71,7 @@ class BatchesTest {
     }
 
     @Test
-    void aBatchLargerThanTheConceptsIsRefusedWithTheLargestPossible() {
+    void batches_moreThanTheConcepts_areRefusedWithTheLargestSize() {
         PairDataset data = data(5);
         String message =
                 assertThrows(DataException.class, () -> order(data, 6, 1)).getMessage();
@@ -80,7 +80,7 @@ class BatchesTest {
     }
 
     @Test
-    void splitsDoNotDependOnOrderAndRefuseWhatLeavesNothing() {
+    void split_anyOrder_isTheSameAndNeverEmpty() {
         PairDataset data = data(20);
         Splits splits = Splits.of(data, "b", 0.25, 9);
         int unseen = splits.tests().get("new-concept").size();
@@ -108,7 +108,7 @@ class BatchesTest {
     }
 
     @Test
-    void augmentationIsAFunctionOfSeedEpochAndSample() {
+    void augment_sameSeedEpochAndSample_isTheSame() {
         byte[] picture = data(3).picture(0, 12);
         float[] once = augmented(STRONG, 1, 2, 3, picture, 12);
         assertArrayEquals(once, augmented(STRONG, 1, 2, 3, picture, 12));
@@ -137,7 +137,7 @@ class BatchesTest {
     }
 
     @Test
-    void tokenizerRoundTripsAndSplitsUnseenWords() throws IOException {
+    void tokenizer_unseenWords_areSplitAndRoundTrip() throws IOException {
         List<String> captions = List.of(
                 "Grinning face: happy, smile", "smiling cat", "cat with happy face", "Ünïcode flag", "flagpole");
         Tokenizer tokenizer = Tokenizer.train(captions, 200, 2);
@@ -178,7 +178,7 @@ class BatchesTest {
     }
 
     @Test
-    void theLoaderGivesTheSameBatchesForAnyThreadsAndAfterResuming() {
+    void loader_anyThreadsOrResume_returnsTheSameBatches() {
         PairDataset data = data(11);
         BatchOrder plan = order(data, 4, 1);
         List<Batch> straight = new ArrayList<>();
@@ -202,7 +202,7 @@ class BatchesTest {
     }
 
     @Test
-    void aFailureInTheBackgroundReachesTheCallerAndCloseEndsIt() throws IOException {
+    void loader_failureInAWorker_reachesTheCaller() throws IOException {
         PairDataset data = data(6);
         Files.delete(folder.resolve("a1.png"));
         Files.delete(folder.resolve("b1.png"));

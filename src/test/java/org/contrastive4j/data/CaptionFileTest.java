@@ -58,7 +58,7 @@ class CaptionFileTest {
     }
 
     @Test
-    void rowsAreTheSameWhenTheyAreReadAgain() {
+    void read_again_returnsTheSameRows() {
         StringBuilder text = new StringBuilder("\uFEFFimage,caption,concept,group,split\n");
         for (int k = 0; k < 40_000; k++) { // more than are kept
             text.append(k % 3 == 0 ? "a.png" : "./b.png")
@@ -185,7 +185,7 @@ class CaptionFileTest {
         fuzz(500, 1);
     }
 
-    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    /** {@code -Dfuzz.cases=100000} runs that many cases. */
     @Test
     @Tag("exhaustive")
     void randomText_manyCases() {
@@ -216,5 +216,15 @@ class CaptionFileTest {
                 assertTrue(refused.getMessage() != null && !refused.getMessage().isEmpty());
             }
         }
+    }
+
+    @Test
+    void open_withBrokenQuotes_namesLineAndRemedyWithoutJavaNames() {
+        String message = assertThrows(
+                        DataException.class,
+                        () -> PairDataset.open(write("x.csv", "image,caption\na.png,\"one\" x\nb.png,two\n"), false))
+                .getMessage();
+        assertTrue(message.contains("line: 2") && message.contains("double the marks inside"), message);
+        assertFalse(message.contains("Exception"), message);
     }
 }

@@ -49,7 +49,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void readsAFolderWithTsv() {
+    void open_folderWithTsv_readsItsPairs() {
         PairDataset data = PairDataset.open(PairFiles.folder(folder, 4), true);
         assertEquals(12, data.pairs().size());
         assertEquals(List.of("a", "b", "c"), data.groups());
@@ -60,7 +60,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void csvWithQuotesAndNoOptionalColumns() throws IOException {
+    void open_csvWithQuotes_readsItsPairs() throws IOException {
         Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
         Files.write(folder.resolve("y.png"), PairFiles.png(8, 8, 2));
         write("captions.csv", "image,caption\nx.png,\"one, with a comma\"\ny.png,two\nx.png,two\n");
@@ -72,7 +72,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void mediaFragmentsCutSheets() throws IOException {
+    void open_mediaFragments_cropsTheSheet() throws IOException {
         Files.write(folder.resolve("sheet.png"), PairFiles.png(20, 10, 1));
         write(
                 "captions.tsv",
@@ -114,7 +114,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void shardsPlainAndPackedGiveTheSamePairs() throws IOException {
+    void open_shardsPlainOrPacked_readsTheSamePairs() throws IOException {
         PairDataset plain = PairDataset.open(shards(false), true);
         PairDataset packed = PairDataset.open(shards(true), true);
         assertEquals(6, plain.pairs().size());
@@ -130,7 +130,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void aShardThatIsCutOffIsRefused() throws IOException {
+    void open_truncatedShard_isRefused() throws IOException {
         Path shard = shards(false).resolve("shard-0.tar");
         byte[] bytes = Files.readAllBytes(shard);
         Files.write(shard, Arrays.copyOf(bytes, 700));
@@ -138,7 +138,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void damagedJsonAndUnknownPicturesLeaveOutTheirPairOnly() throws IOException {
+    void open_damagedMembers_leavesOutOnlyTheirPairs() throws IOException {
         Path file = folder.resolve("mixed.tar");
         try (TarArchiveOutputStream tar = new TarArchiveOutputStream(Files.newOutputStream(file))) {
             for (int k = 0; k < 4; k++) {
@@ -157,7 +157,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void captionFilesAsEditorsWriteThem() throws IOException {
+    void open_captionFilesOfEditors_readsThem() throws IOException {
         Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
         Path marked =
                 write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
@@ -170,7 +170,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void missingAndEmptyPlaces() throws IOException {
+    void open_missingOrEmptyFolder_isRefused() throws IOException {
         assertTrue(refusal(folder.resolve("nowhere"), false).contains("does not exist"));
         assertTrue(
                 refusal(Files.createDirectory(folder.resolve("empty")), false).contains("looked for captions.tsv"));
@@ -179,7 +179,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void badPairsAreLeftOutAndCountedOrRefused() throws IOException {
+    void open_damagedPairs_areCountedOrRefused() throws IOException {
         PairFiles.folder(folder, 3);
         Files.writeString(folder.resolve("b1.png"), "this is no picture");
         Files.write(folder.resolve("c1.png"), Arrays.copyOf(PairFiles.png(12, 12, 5), 60));
@@ -194,7 +194,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void onePairIsNotEnough() throws IOException {
+    void open_onePair_isRefused() throws IOException {
         Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
         write("captions.tsv", "image\tcaption\nx.png\tone\nx.png\tone\n");
         assertTrue(refusal(folder, false).contains("at least two different"));
@@ -211,7 +211,7 @@ class PairDatasetTest {
     }
 
     @Test
-    void aJpegThatEndsEarlyIsUnreadable() throws IOException {
+    void open_truncatedJpeg_isLeftOut() throws IOException {
         BufferedImage image = new BufferedImage(64, 64, BufferedImage.TYPE_INT_RGB);
         for (int i = 0; i < 64 * 64; i++) {
             image.setRGB(i % 64, i / 64, i * 7919);
@@ -231,7 +231,7 @@ class PairDatasetTest {
 
     /** What the repository ships is what its README says. */
     @Test
-    void theEmojiAreComplete() throws Exception {
+    void open_emoji_hasWhatItsReadmeStates() throws Exception {
         Path emoji = Path.of("test-data/emoji");
         for (String line : Files.readAllLines(emoji.resolve("SHA256SUMS"))) {
             byte[] hash =

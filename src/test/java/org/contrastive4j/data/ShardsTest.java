@@ -268,7 +268,7 @@ class ShardsTest {
         fuzz(400, 1);
     }
 
-    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    /** {@code -Dfuzz.cases=100000} runs that many cases. */
     @Test
     @Tag("exhaustive")
     void damagedBytes_manyCases() throws IOException {

@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 
 /** Builds tar archives byte by byte, also those that no library writes. */
-final class TarBytes {
+public final class TarBytes {
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
     static byte[] utf8(String text) {
@@ -54,11 +54,11 @@ final class TarBytes {
         return raw(header(name, type, bytes.length)).data(bytes);
     }
 
-    TarBytes file(String name, byte[] bytes) {
+    public TarBytes file(String name, byte[] bytes) {
         return member(name, '0', bytes);
     }
 
-    TarBytes text(String name, String text) {
+    public TarBytes text(String name, String text) {
         return file(name, utf8(text));
     }
 
@@ -114,7 +114,7 @@ final class TarBytes {
         return Arrays.copyOf(all, all.length + 1024);
     }
 
-    Path write(Path file) {
+    public Path write(Path file) {
         try {
             return Files.write(file, bytes());
         } catch (IOException e) {

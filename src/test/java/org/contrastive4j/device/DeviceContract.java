@@ -21,7 +21,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** What every device does the same, whether it is a GPU or simulated; its tests extend this. */
+/** Behaviour that a GPU and the simulator share; the tests of each device extend this class. */
 public abstract class DeviceContract<D extends PtxDevice> {
     public static final String PTX = """
             .version 7.0
@@ -58,7 +58,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
 
     protected D device;
 
-    /** A device of its own for a test. */
+    /** Opens the device for one test. */
     protected abstract D open();
 
     @BeforeEach
@@ -102,7 +102,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void launch_raggedSizes_isRight() {
+    void launch_raggedSizes_agreesWithJava() {
         Kernel saxpy = saxpy();
         assertEquals("saxpy", saxpy.name());
         assertEquals(4, saxpy.parameters().size());
@@ -113,17 +113,17 @@ public abstract class DeviceContract<D extends PtxDevice> {
         for (int n : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1000}) {
             float[] x = new float[n];
             float[] y = new float[n];
-            float[] wanted = new float[n];
+            float[] expected = new float[n];
             for (int i = 0; i < n; i++) {
                 x[i] = i;
                 y[i] = 1f / (i + 1);
-                wanted[i] = Math.fma(x[i], 2.5f, y[i]);
+                expected[i] = Math.fma(x[i], 2.5f, y[i]);
             }
             try (DeviceStorage dx = Devices.floats(device, x);
                     DeviceStorage dy = Devices.floats(device, y)) {
                 Launch launch = Launch.of((n + 127) / 128, 128);
                 saxpy.launch(device.stream(), n % 2 == 0 ? launch : launch.shared(60 << 10), dy, dx, 2.5f, n);
-                assertArrayEquals(wanted, Devices.toFloats(dy), "n " + n);
+                assertArrayEquals(expected, Devices.toFloats(dy), "n " + n);
             }
         }
         device.module("saxpy.ptx", PTX)
@@ -246,7 +246,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
             assertThrows(IllegalStateException.class, () -> other.await(written));
             assertThrows(IllegalStateException.class, other::record);
             stream.close();
-            stream.fill(a, (byte) 0); // the device's own stream stays
+            stream.fill(a, (byte) 0); // closing does not close the default stream
             pinned.close();
             assertThrows(IllegalStateException.class, pinned::bytes);
             assertThrows(IllegalArgumentException.class, () -> device.pinned(1L << 31));
@@ -254,7 +254,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void graph_launchedAgain_repeatsItsWork() {
+    void graph_launchedTwice_repeatsItsWork() {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1, 2, 3);
                 DeviceStorage y = Devices.floats(device, 0, 0, 0);

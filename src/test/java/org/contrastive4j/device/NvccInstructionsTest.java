@@ -24,8 +24,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Kinds of instructions as nvcc uses them (wide integers, narrow floats, calls, jumps, votes), on every device, against
- * plain Java.
+ * Groups of instructions in code compiled by nvcc (wide integers, narrow floats, calls, jumps, votes), on every device,
+ * compared with Java.
  */
 class NvccInstructionsTest {
     private static final String ALL = "org.contrastive4j.support.Devices#all";
@@ -37,7 +37,7 @@ class NvccInstructionsTest {
         return state[0] * 0x2545F4914F6CDD1DL;
     }
 
-    /** Bytes of b:a (8 of them, 0 the lowest), one for each of the four low digits of the selector. */
+    /** Selects four of the 8 bytes of b:a, 0 the lowest, by the four low digits of the selector. */
     private static int permute(int a, int b, int selector) {
         long both = (a & 0xffffffffL) | (long) b << 32;
         int out = 0;
@@ -79,7 +79,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void hash64(Supplier<PtxDevice> device) {
+    void hash64_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 203;
         long seed = 0x123456789abcdefL;
         try (NvccProgram program = new NvccProgram(device, "hash64")) {
@@ -87,9 +87,9 @@ class NvccInstructionsTest {
             program.launch(Launch.of(4, 64), out, n, seed);
             LongBuffer got = program.result(out).asLongBuffer();
             for (int i = 0; i < n; i++) {
-                long[] wanted = hashed(i, seed);
+                long[] expected = hashed(i, seed);
                 for (int j = 0; j < 12; j++) {
-                    assertEquals(wanted[j], got.get(12 * i + j), "column " + j + " of " + i);
+                    assertEquals(expected[j], got.get(12 * i + j), "column " + j + " of " + i);
                 }
             }
         }
@@ -146,7 +146,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void interpreter(Supplier<PtxDevice> device) {
+    void interpreter_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 103;
         int[] x = new Random(17).ints(n).toArray();
         try (NvccProgram program = new NvccProgram(device, "interpreter")) {
@@ -161,7 +161,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void jumptable(Supplier<PtxDevice> device) {
+    void jumptable_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 103;
         int[] x = new Random(18).ints(n).toArray();
         int[] rounds = new Random(19).ints(n, 0, 40).toArray();
@@ -185,7 +185,7 @@ class NvccInstructionsTest {
         }
     }
 
-    /** Numbers of at most 8 and at least 2^-12, or 0: sums of products of those in f16 and bf16 are exact in double. */
+    /** Returns 0 or values from 2^-12 to 8, whose products in f16 and bf16 are summed exactly in double. */
     private static float[] tame(long seed, int n) {
         Random random = new Random(seed);
         float[] values = new float[n];
@@ -198,7 +198,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void halves(Supplier<PtxDevice> device) {
+    void halves_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int pairs = 67;
         int n = 2 * pairs;
         float[] a = tame(20, n);
@@ -248,7 +248,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void doubles(Supplier<PtxDevice> device) {
+    void doubles_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int rows = 7;
         int cols = 45;
         double[] x = new Random(23).doubles(rows * cols, -1e6, 1e6).toArray();
@@ -274,7 +274,7 @@ class NvccInstructionsTest {
                 for (int i = 0; i < cols; i++) {
                     sum += x[r * cols + i] * x[r * cols + i];
                 }
-                // Neither sum has more than 2 * 45 roundings of what only grows; the root halves their effect.
+                // each sum has at most 2 * 45 roundings of growing values; the root halves the relative error
                 close(Math.sqrt(sum), gotNorms.get(r), 100 * 0x1p-53 * Math.sqrt(sum), "norm " + r);
             }
             for (int i = 0; i < x.length; i++) {
@@ -285,7 +285,7 @@ class NvccInstructionsTest {
         }
     }
 
-    /** Bit of each lane in the mask for which it holds. */
+    /** Returns the mask of the lanes for which the predicate holds. */
     private static int lanes(int mask, IntPredicate holds) {
         int out = 0;
         for (int lane = 0; lane < 32; lane++) {
@@ -303,7 +303,8 @@ class NvccInstructionsTest {
     }
 
     /**
-     * What a lane of the warp that begins at element {@code from} writes; {@code here} is a mask of its first lanes.
+     * Returns what a lane of the warp that begins at element {@code from} writes; {@code here} is the mask of its first
+     * lanes.
      */
     private static int[] voted(int[] x, int[] y, int from, int here, int lane) {
         int value = x[from + lane];
@@ -344,9 +345,9 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void votes(Supplier<PtxDevice> device) {
-        int n = 4 * 32 + 24; // the last warp ends where a part of 8 lanes does,
-        // so that no lane asks one that is not there
+    void votes_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
+        int n = 4 * 32 + 24; // the last warp has whole segments of 8 lanes, so no
+        // lane reads from a missing one
         Random random = new Random(24);
         int[] x = new int[n];
         for (int i = 0; i < n; i++) {
@@ -359,9 +360,9 @@ class NvccInstructionsTest {
             IntBuffer got = program.result(out).asIntBuffer();
             for (int i = 0; i < n; i++) {
                 int from = i / 32 * 32;
-                int[] wanted = voted(x, y, from, n - from >= 32 ? -1 : (1 << n - from) - 1, i - from);
+                int[] expected = voted(x, y, from, n - from >= 32 ? -1 : (1 << n - from) - 1, i - from);
                 for (int j = 0; j < 12; j++) {
-                    assertEquals(wanted[j], got.get(12 * i + j), "column " + j + " of " + i);
+                    assertEquals(expected[j], got.get(12 * i + j), "column " + j + " of " + i);
                 }
             }
         }
@@ -369,7 +370,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void calls(Supplier<PtxDevice> device) {
+    void calls_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 103;
         int[] x = new Random(25).ints(n, 0, 1 << 20).toArray();
         x[5] = 0;
@@ -403,7 +404,7 @@ class NvccInstructionsTest {
         }
     }
 
-    /** A function, its truth in double, and its largest error in ulp as the CUDA C++ Programming Guide states it. */
+    /** A function, its reference in double, and its largest error in ulp by the CUDA C++ Programming Guide. */
     private record Function(String name, double ulp, DoubleUnaryOperator truth) {}
 
     private static final Function[] FUNCTIONS = {
@@ -423,7 +424,7 @@ class NvccInstructionsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void functions(Supplier<PtxDevice> device) {
+    void functions_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         float[] x = gaussian(26, 150);
         float[] special = {
             0, -0f, 1, -1, 0.5f, 1e-30f, -1e-6f, 100, -120, 105_615, -1e6f, 3e8f, 1e22f, -3e37f, (float) Math.PI
@@ -438,12 +439,12 @@ class NvccInstructionsTest {
             FloatBuffer got = program.result(out).asFloatBuffer();
             for (int f = 0; f < FUNCTIONS.length; f++) {
                 for (int i = 0; i < n; i++) {
-                    double wanted = FUNCTIONS[f].truth().applyAsDouble(x[i]);
-                    float nearest = (float) wanted;
-                    // One ulp more, where the truth is next to a power of two and for rounding it.
+                    double expected = FUNCTIONS[f].truth().applyAsDouble(x[i]);
+                    float nearest = (float) expected;
+                    // one ulp is added for rounding the reference and for values next to a power of two
                     double bound = Float.isInfinite(nearest) ? 0 : (FUNCTIONS[f].ulp() + 1) * Math.ulp(nearest);
                     close(
-                            Float.isInfinite(nearest) ? nearest : wanted,
+                            Float.isInfinite(nearest) ? nearest : expected,
                             got.get(f * n + i),
                             bound,
                             FUNCTIONS[f].name() + " of " + x[i]);

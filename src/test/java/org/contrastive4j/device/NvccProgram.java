@@ -17,12 +17,12 @@ import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 
-/** One program on one device, with the memory it was given. */
+/** One program on one device, with its memory. */
 final class NvccProgram implements AutoCloseable {
-    /** Half the distance from 1 to the next float: the relative error of one operation. */
+    /** Half the distance from 1 to the next float, the relative error of one operation. */
     static final double EPS = 0x1p-24;
 
-    /** Bytes behind each output that must stay as they were. */
+    /** Guard bytes behind each output, which must not change. */
     private static final int GUARD = 32;
 
     private final PtxDevice device;
@@ -58,7 +58,7 @@ final class NvccProgram implements AutoCloseable {
         return kept(Devices.shorts(device, bits));
     }
 
-    /** Every byte is 0xff, as is the guard: NaN, or -1. */
+    /** Allocates an output; output and guard are filled with 0xff, NaN or -1. */
     DeviceStorage output(int bytes) {
         byte[] poison = new byte[bytes + GUARD];
         Arrays.fill(poison, (byte) -1);
@@ -81,7 +81,7 @@ final class NvccProgram implements AutoCloseable {
         device.stream().synchronize();
     }
 
-    /** The bytes of an output, after a look at its guard. */
+    /** Checks the guard of an output and returns its bytes. */
     ByteBuffer result(DeviceStorage output) {
         ByteBuffer bytes = Devices.download(output);
         int end = bytes.capacity() - GUARD;
@@ -114,27 +114,27 @@ final class NvccProgram implements AutoCloseable {
         return values;
     }
 
-    /** Whole numbers from -1000 to 1000. */
+    /** Returns integers from -1000 to 1000. */
     static int[] integers(long seed, int n) {
         return new Random(seed).ints(n, -1000, 1001).toArray();
     }
 
-    /** Not-a-number is never close. */
-    static void close(double wanted, double got, double bound, String what) {
+    /** Checks that two values differ by at most the bound; NaN fails. */
+    static void close(double expected, double got, double bound, String what) {
         assertTrue(
-                wanted == got || Math.abs(wanted - got) <= bound,
-                what + ": " + got + ", expected " + wanted + " within " + bound);
+                expected == got || Math.abs(expected - got) <= bound,
+                what + ": " + got + ", expected " + expected + " within " + bound);
     }
 
     /**
-     * The nearest number with that many bits behind its leading one, ties to even; exponents end at least; no overflow.
+     * Rounds to the nearest number with so many fraction bits, ties to even, and a least exponent; without overflow.
      */
     static double narrow(double value, int bits, int least) {
         double unit = Math.scalb(1.0, Math.max(Math.getExponent(value), least) - bits);
         return Math.rint(value / unit) * unit;
     }
 
-    /** Of a number that f16 holds exactly. */
+    /** Returns the f16 bits of a number that f16 represents. */
     static short halfBits(double value) {
         double size = Math.abs(value);
         int exponent = Math.max(Math.getExponent(size), -14);

@@ -16,14 +16,14 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Supplier;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
-import org.contrastive4j.device.PtxModule.Launch.Dim;
 import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.device.PtxModule.Launch.Dim;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Algorithms that nvcc compiled, on every device, against plain Java: integers exactly, floats within a bound that each
+ * Algorithms compiled by nvcc, on every device, compared with Java: integers exactly, floats within a bound that each
  * test derives.
  */
 class NvccProgramsTest {
@@ -31,7 +31,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void reduction(Supplier<PtxDevice> device) {
+    void reduction_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 1003;
         int blocks = 3;
         int threads = 128;
@@ -53,7 +53,7 @@ class NvccProgramsTest {
                         peak = Math.max(peak, y[i]);
                     }
                 }
-                // An element goes through at most n / (blocks * threads) + 1 additions of its thread and 7 of the tree.
+                // an element takes part in at most n / (blocks * threads) + 1 additions of its thread and 7 of the tree
                 close(sum, program.result(sums).asFloatBuffer().get(b), 12 * EPS * size, "sum of block " + b);
                 assertEquals(peak, program.result(peaks).asIntBuffer().get(b), "peak of block " + b);
             }
@@ -62,7 +62,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void scan(Supplier<PtxDevice> device) {
+    void scan_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 807;
         int blocks = 4;
         int[] x = integers(3, n);
@@ -84,7 +84,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void transpose(Supplier<PtxDevice> device) {
+    void transpose_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int rows = 103;
         int cols = 33;
         float[] x = gaussian(4, rows * cols);
@@ -100,7 +100,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void matmul(Supplier<PtxDevice> device) {
+    void matmul_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int m = 33;
         int n = 31;
         int k = 50;
@@ -124,8 +124,7 @@ class NvccProgramsTest {
                         sum += product;
                         size += Math.abs(product);
                     }
-                    // k fused or unfused steps, then alpha and beta: at most 2 k + 4 roundings of something no larger
-                    // than this.
+                    // k steps, then alpha and beta: at most 2 k + 4 roundings of values of at most this size
                     double bound = (2 * k + 4) * EPS * (1.5 * size + Math.abs(beta * c[i]));
                     close(1.5 * sum + beta * c[i], got.get(i), bound, "element " + i + ", beta " + beta);
                 }
@@ -135,7 +134,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void histogram(Supplier<PtxDevice> device) {
+    void histogram_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 2001;
         byte[] x = new byte[n];
         float[] weight = new float[n];
@@ -150,7 +149,7 @@ class NvccProgramsTest {
             weight[i] = random.nextInt(100);
             int value = x[i] & 255;
             bins[value] += 1;
-            mass[value] += weight[i]; // whole numbers below 2^24: exact in any order
+            mass[value] += weight[i]; // integers below 2^24: exact in any order
             total += value;
             least = Math.min(least, x[i]);
             widest = i % 2 == 1 ? Math.max(widest, value << 8 | x[i - 1] & 255) : widest;
@@ -183,7 +182,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void bitonic(Supplier<PtxDevice> device) {
+    void bitonic_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 150;
         Random random = new Random(9);
         int[] keys = random.ints(n, -9, 9).toArray();
@@ -210,7 +209,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void softmax(Supplier<PtxDevice> device) {
+    void softmax_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int rows = 5;
         for (int cols : new int[] {1, 31, 129}) {
             float[] x = gaussian(10, rows * cols);
@@ -232,14 +231,13 @@ class NvccProgramsTest {
                     }
                     for (int i = 0; i < cols; i++) {
                         double depth = x[r * cols + i] - max;
-                        double wanted = Math.exp(depth) / sum;
-                        // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and
-                        // in the sum by the mean of that, at most log cols < 5; the sum has 9 additions in a row; a
-                        // division.
+                        double expected = Math.exp(depth) / sum;
+                        // in units of EPS: 4 for expf, here and in the sum; |depth| for rounding its argument, in the
+                        // sum the mean of that, at most log cols < 5; 9 additions in a row; 1 division
                         close(
-                                wanted,
+                                expected,
                                 got.get(r * cols + i),
-                                (24 + 2 * Math.abs(depth)) * EPS * wanted,
+                                (24 + 2 * Math.abs(depth)) * EPS * expected,
                                 "row " + r + ", " + i);
                     }
                 }
@@ -249,12 +247,11 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void wmma(Supplier<PtxDevice> device) {
+    void wmma_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int m = 33;
         int n = 50;
         int k = 41;
-        // Multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, so everything is
-        // exact in any order.
+        // multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, exact in any order
         double[] a = new Random(11)
                 .ints((long) m * k, -63, 64)
                 .mapToDouble(i -> i / 8.0)
@@ -280,23 +277,23 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void pipeline(Supplier<PtxDevice> device) {
+    void pipeline_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int blocks = 2;
         for (int n : new int[] {1, 255, 770, 2049, 2051}) {
             int[] x = integers(13, n);
             int[] y = integers(14, n);
-            int[] wanted = new int[blocks];
+            int[] expected = new int[blocks];
             for (int i = 0; i < n; i++) {
                 int tile = i / 256;
                 int mirror = tile * 256 + 255 - i % 256;
-                wanted[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
+                expected[tile % blocks] += mirror < n ? x[i] * y[mirror] : 0;
             }
             try (NvccProgram program = new NvccProgram(device, "pipeline")) {
                 DeviceStorage out = program.output(4 * blocks);
                 program.launch(Launch.of(blocks, 64), program.ints(x), program.ints(y), n, out);
                 IntBuffer got = program.result(out).asIntBuffer();
                 for (int b = 0; b < blocks; b++) {
-                    assertEquals(wanted[b], got.get(b), n + " elements, block " + b);
+                    assertEquals(expected[b], got.get(b), n + " elements, block " + b);
                 }
             }
         }
@@ -304,7 +301,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void lastblock(Supplier<PtxDevice> device) {
+    void lastblock_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 1999;
         int blocks = 37;
         int[] x = new Random(15).ints(n).toArray();
@@ -326,7 +323,7 @@ class NvccProgramsTest {
 
     @ParameterizedTest
     @MethodSource(ALL)
-    void cluster(Supplier<PtxDevice> device) {
+    void cluster_compiledByNvcc_agreesWithJava(Supplier<PtxDevice> device) {
         int n = 777;
         int blocks = 8;
         int[] x = integers(16, n);

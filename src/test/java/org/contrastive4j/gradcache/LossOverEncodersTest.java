@@ -29,8 +29,8 @@ import org.contrastive4j.loss.SoftTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.RandomKey;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -113,7 +113,7 @@ class LossOverEncodersTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void chunkedIsUnchunked(String name) {
+    void step_everyLossInChunks_equalsTheWholeBatch(String name) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, name);
                 Model model = new Model(ops, 2);
@@ -154,7 +154,7 @@ class LossOverEncodersTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void accumulatedFeaturesGiveTheSameGradientWithScaleAndBiasCountedOnce(String name) {
+    void accumulatedFeatures_everyLoss_countScaleAndBiasOnce(String name) {
         for (String backend : List.of("cpu-f64", "cpu")) {
             try (Ops ops = Backend.open(backend);
                     ContrastiveLoss loss = Losses.named(ops, name);
@@ -195,14 +195,14 @@ class LossOverEncodersTest {
             double rounding) {
         for (int p = from; p < to; p++) {
             for (int i = 0; i < expected.get(p).length; i++) {
-                double wanted = factor * expected.get(p)[i];
-                assertEquals(wanted, given.get(p)[i], rounding * (1 + Math.abs(wanted)), what + ", parameter " + p);
+                double scaled = factor * expected.get(p)[i];
+                assertEquals(scaled, given.get(p)[i], rounding * (1 + Math.abs(scaled)), what + ", parameter " + p);
             }
         }
     }
 
     @Test
-    void accumulatedFeaturesOfChunksOfTheSameBoundsAreTheSameBits() {
+    void accumulatedFeatures_sameChunks_haveTheSameBits() {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Model model = new Model(ops, 2)) {
@@ -219,7 +219,7 @@ class LossOverEncodersTest {
     }
 
     @Test
-    void accumulatedFeaturesRefuseWhatDoesNotFitAndLeaveNothingBehind() {
+    void accumulatedFeatures_invalidChunks_areRefusedWithoutLeaks() {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Model model = new Model(ops, 2)) {
@@ -247,7 +247,7 @@ class LossOverEncodersTest {
     }
 
     @Test
-    void softTargetsAreTheSameChunkedAndAccumulated() {
+    void step_softTargets_equalTheWholeBatch() {
         try (Ops ops = Backend.open("cpu-f64");
                 Model model = new Model(ops, 2);
                 SoftTargetContrast loss = new SoftTargetContrast(ops);
@@ -281,7 +281,7 @@ class LossOverEncodersTest {
     }
 
     @Test
-    void queuesTakeFourEncodersAndChunkedIsUnchunked() {
+    void step_queueOfFourEncoders_equalsTheWholeBatch() {
         try (Ops ops = Backend.open("cpu-f64");
                 Model model = new Model(ops, 4);
                 Model two = new Model(ops, 2);

@@ -92,8 +92,8 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
-    void valueIsItsDefinition(Case c) {
+    @SampledSource(value = "cases", every = 16)
+    void value_everyLoss_equalsItsDefinition(Case c) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = c.make().apply(ops)) {
             for (int[] size : SIZES) {
@@ -113,7 +113,7 @@ class ContrastiveLossTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 4)
-    void gradientsAgreeWithCentralDifferences(Case c) {
+    void gradient_everyLoss_agreesWithCentralDifferences(Case c) {
         for (int[] size : new int[][] {{5, 5, 3}, {4, 7, 3}, {1, 1, 2}}) {
             Problem p = new Problem(c, size[0], size[1], size[2], 11);
             try (Ops ops = Backend.open("cpu-f64");
@@ -166,9 +166,9 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "casesInSinglePrecision", every = 12)
+    @SampledSource(value = "casesInSinglePrecision", every = 24)
     @Tag("gpu")
-    void singlePrecisionAgreesWithDouble(String backend, Case c) {
+    void valueAndGradient_f32_agreesWithF64(String backend, Case c) {
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
         double tolerance = backend.equals("cpu") ? 2e-5 : 4e-5; // the cpu takes positives in f64
@@ -193,9 +193,9 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesInSinglePrecision", every = 14)
+    @SampledSource(value = "namesInSinglePrecision", every = 28)
     @Tag("gpu")
-    void manyTilesAgreeWithDouble(String backend, String name) {
+    void valueAndGradient_manyTiles_agreesWithF64(String backend, String name) {
         Case c = cases().get(0);
         Problem p = backend.equals("cpu") ? new Problem(c, 530, 1100, 12, 8) : new Problem(c, 65, 70, 12, 8);
         Ops f64 = open("cpu-f64");
@@ -214,7 +214,7 @@ class ContrastiveLossTest {
     @ParameterizedTest
     @SampledSource(value = "namesOnAllBackends", every = 8)
     @Tag("gpu")
-    void finiteAtTheLargestScale(String backend, String name) {
+    void valueAndGradient_largestScale_isFinite(String backend, String name) {
         Ops ops = open(backend);
         try (ContrastiveLoss loss = Losses.named(ops, name)) {
             loss.logScale().value().set(ContrastiveLoss.MAX_LOG_SCALE);
@@ -247,7 +247,7 @@ class ContrastiveLossTest {
     /** Swapping rows of the batch swaps rows of the gradient, ties or not. */
     @ParameterizedTest
     @EnumSource(TripletLoss.Negatives.class)
-    void tiesDoNotDependOnTheOrder(TripletLoss.Negatives name) {
+    void gradient_permutedRowsWithTies_isPermuted(TripletLoss.Negatives name) {
         int n = 6;
         double[] u = new double[n * 2];
         for (int i = 0; i < n; i++) { // pairs of equal rows: every hardest negative is a tie
@@ -288,7 +288,7 @@ class ContrastiveLossTest {
      */
     @ParameterizedTest
     @EnumSource(TripletLoss.Negatives.class)
-    void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
+    void gradient_tiedNegatives_shareOneGradient(TripletLoss.Negatives negatives) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = new TripletLoss(ops, negatives, 1.5, PairPolicy.DEFAULT);
                 Parameter u =
@@ -307,7 +307,7 @@ class ContrastiveLossTest {
     @ParameterizedTest
     @SampledSource(value = "namesInSinglePrecision", every = 8)
     @Tag("gpu")
-    void singlePrecisionAgreesAtTheLargestScale(String backend, String name) {
+    void valueAndGradient_f32AtTheLargestScale_agreesWithF64(String backend, String name) {
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
         int n = backend.equals("cpu") ? 103 : 65;
@@ -326,7 +326,7 @@ class ContrastiveLossTest {
     }
 
     @Test
-    void aRowWhoseNegativesAreAllIgnoredCostsNothing() {
+    void value_rowWithoutNegatives_isZero() {
         for (String backend : backends().toList()) {
             Ops ops = open(backend);
             for (String name : List.of("infonce", "infonce-rows", "triplet-hardest", "triplet", "triplet-semihard")) {
@@ -350,7 +350,7 @@ class ContrastiveLossTest {
     @ParameterizedTest
     @SampledSource(value = "casesOnAllBackends", every = 12)
     @Tag("gpu")
-    void allNegativesIgnoredIsDefined(String backend, Case c) {
+    void value_allNegativesIgnored_equalsItsDefinition(String backend, Case c) {
         Ops ops = open(backend);
         try (ContrastiveLoss loss = c.make().apply(ops)) {
             for (int n : new int[] {1, 5, 33}) {
@@ -368,9 +368,9 @@ class ContrastiveLossTest {
 
     /** Unit rows of one number are 1 or -1: nothing to learn, and ties everywhere. */
     @ParameterizedTest
-    @SampledSource(value = "casesOnAllBackends", every = 6)
+    @SampledSource(value = "casesOnAllBackends", every = 24)
     @Tag("gpu")
-    void oneDimensionHasAValueAndNoSlope(String backend, Case c) {
+    void gradient_widthOne_isZero(String backend, Case c) {
         double[] powers = {0.5, -1, 2, 1, -0.25, -4, 0.5, 1, -1};
         Ops ops = open(backend);
         try (ContrastiveLoss loss = c.make().apply(ops)) {
@@ -394,7 +394,7 @@ class ContrastiveLossTest {
 
     @ParameterizedTest
     @SampledSource(value = "namesInSinglePrecision", every = 8)
-    void workspaceIsWhatItSaysAndLinearInTheRows(String backend, String name) {
+    void workspaceBytes_anySize_isUsedAndLinearInTheRows(String backend, String name) {
         Ops ops = open(backend);
         boolean exact = backend.equals("cpu");
         int n = exact ? 700 : 65;
@@ -417,7 +417,7 @@ class ContrastiveLossTest {
     }
 
     @Test
-    void metricsDescribeThePairs() {
+    void metrics_anyBatch_describeThePairs() {
         int n = 40;
         Problem p = new Problem(cases().get(0), n, n, 6, 2);
         int[] ids = IntStream.range(0, n).map(i -> i / 2).toArray();

@@ -12,10 +12,10 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -81,7 +81,7 @@ class DistilledContrastTest {
     @ParameterizedTest
     @MethodSource("problems")
     @Tag("gpu")
-    void valueAndGradientsAreThoseOfTheTable(String backend, int n, int d, int width) {
+    void valueAndGradient_equalTheirDefinition(String backend, int n, int d, int width) {
         boolean exact = backend.equals("cpu-f64");
         double slope = exact ? 1e-8 : 5e-5;
         double[] u = random(n, d, 1);
@@ -104,8 +104,8 @@ class DistilledContrastTest {
                 double value = loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2)
                         .get()
                         .loss();
-                double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
-                assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
+                double expected = expected(u, v, teacher, n, d, SCALE, alpha);
+                assertEquals(expected, value, (exact ? 1e-12 : 5e-6) * (1 + expected), "alpha " + alpha);
                 GradientCheck.require(
                         "u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(), slope, 7);
                 GradientCheck.require(
@@ -122,7 +122,7 @@ class DistilledContrastTest {
     }
 
     @Test
-    void finiteAtTheLargestScaleWithinItsWorkspace() {
+    void valueAndGradient_largestScale_isFiniteWithinItsWorkspace() {
         int n = 300;
         int d = 24;
         try (Ops ops = Backend.open("cpu");
@@ -152,7 +152,7 @@ class DistilledContrastTest {
     }
 
     @Test
-    void whatDoesNotFitIsRefused() {
+    void valueAndGradient_invalidShapes_areRefused() {
         try (Ops ops = Backend.open("cpu");
                 DistilledContrast loss = new DistilledContrast(ops);
                 Tensor u = ops.tensor(Shape.of(3, 2), random(3, 2, 1));

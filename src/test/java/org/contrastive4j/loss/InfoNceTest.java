@@ -17,9 +17,9 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -98,7 +98,7 @@ class InfoNceTest {
 
     @ParameterizedTest
     @EnumSource(InfoNce.Direction.class)
-    void gradientsAgreeWithCentralDifferences(InfoNce.Direction direction) {
+    void gradient_agreesWithCentralDifferences(InfoNce.Direction direction) {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.of(ops, direction, 1.2, 0.4);
                 Parameter u = parameter(ops, "u", 5, 3);
@@ -126,7 +126,7 @@ class InfoNceTest {
     }
 
     @Test
-    void onTheTapeTheLossIsScaledByWhatComesAfterIt() {
+    void backward_laterFunctions_scaleTheGradient() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Parameter u = parameter(ops, "u", 4, 3);
@@ -146,7 +146,7 @@ class InfoNceTest {
     }
 
     @Test
-    void scaleStartsAndStaysWhereClipHasIt() {
+    void logScale_initialAndClamped_asInClip() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops)) {
             assertEquals(Math.log(1 / 0.07), loss.logScale().value().toDoubles()[0]);
@@ -204,7 +204,7 @@ class InfoNceTest {
     }
 
     @Test
-    void workspaceIsWhatItSays() {
+    void workspaceBytes_equalsTheBytesUsed() {
         try (Ops ops = Backend.open("cpu");
                 InfoNce loss = InfoNce.symmetric(ops);
                 Tensor u = ops.zeros(Shape.of(700, 24));

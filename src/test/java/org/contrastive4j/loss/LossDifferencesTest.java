@@ -84,8 +84,8 @@ class LossDifferencesTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "checksOnDevices", every = 10)
-    void gradientsAreSlopes(String device, Check check) {
+    @SampledSource(value = "checksOnDevices", every = 20)
+    void gradient_everyLoss_equalsCentralDifferences(String device, Check check) {
         try (ContrastiveLoss loss = trained(check, open(device));
                 ContrastiveLoss truth = trained(check, open("cpu-f64"))) {
             for (int[] size : new int[][] {{7, 9, 5}, {65, 67, 3}}) {
@@ -154,7 +154,7 @@ class LossDifferencesTest {
     }
 
     @Test
-    void oneWrongElementIsRejected() {
+    void comparison_oneWrongElement_fails() {
         Case c = LossCases.all().get(0);
         Check check = new Check(c.name(), c.make(), c);
         Problem p = new Problem(c, 7, 9, 5, 11);

@@ -48,7 +48,7 @@ class LossGoldenTest {
     @ParameterizedTest
     @SampledSource(value = "problems", every = 3)
     @Tag("gpu")
-    void everyNamedLossAgrees(String backend, String file) throws IOException {
+    void everyLoss_agreesWithPyTorch(String backend, String file) throws IOException {
         JsonNode golden = read(file);
         Set<String> given = new HashSet<>();
         golden.get("losses").fieldNames().forEachRemaining(given::add);
@@ -85,16 +85,16 @@ class LossGoldenTest {
             assertEquals(expected, value, tolerance * (1 + Math.abs(expected)), name);
             close(name + " du", doubles(golden.get("du")), du.toDoubles(), tolerance);
             close(name + " dv", doubles(golden.get("dv")), dv.toDoubles(), tolerance);
-            List<String> wanted = new ArrayList<>(List.of("dLogScale"));
-            wanted.addAll(loss.bias() == null ? List.of() : List.of("dBias"));
-            for (int k = 0; k < wanted.size(); k++) {
+            List<String> scalarNames = new ArrayList<>(List.of("dLogScale"));
+            scalarNames.addAll(loss.bias() == null ? List.of() : List.of("dBias"));
+            for (int k = 0; k < scalarNames.size(); k++) {
                 Parameter own = loss.parameters().get(k);
-                double slope = golden.get(wanted.get(k)).asDouble();
+                double slope = golden.get(scalarNames.get(k)).asDouble();
                 assertEquals(
                         slope,
                         own.gradient().toDoubles()[0],
                         tolerance * (1 + Math.abs(slope)),
-                        name + " " + wanted.get(k));
+                        name + " " + scalarNames.get(k));
             }
         }
     }
@@ -108,7 +108,7 @@ class LossGoldenTest {
 
     /** The comparison rejects the values of another loss. */
     @Test
-    void anotherLossDoesNotAgree() throws IOException {
+    void comparison_valuesOfAnotherLoss_fails() throws IOException {
         JsonNode golden = read("7x5");
         try (Ops ops = Backend.open("cpu-f64")) {
             assertThrows(

@@ -257,7 +257,7 @@ class LossOptionGoldenTest {
     @ParameterizedTest
     @MethodSource("backends")
     @Tag("gpu")
-    void everyCaseAgrees(String backend) {
+    void everyOption_agreesWithPyTorch(String backend) {
         try (Ops ops = Backend.open(backend)) {
             Map<String, Asked> cases = cases(ops);
             Set<String> given = new HashSet<>();
@@ -272,7 +272,7 @@ class LossOptionGoldenTest {
 
     /** The comparison rejects the values of another case; the two fixed points, which are the same, are never met. */
     @Test
-    void anotherCaseDoesNotAgree() {
+    void comparison_valuesOfAnotherCase_fails() {
         try (Ops ops = Backend.open("cpu-f64")) {
             Map<String, Asked> cases = cases(ops);
             List<String> names = List.copyOf(cases.keySet());

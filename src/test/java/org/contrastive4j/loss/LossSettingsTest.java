@@ -10,9 +10,9 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -25,7 +25,7 @@ class LossSettingsTest {
     }
 
     @Test
-    void settingsOutOfRangeAreRefused() {
+    void settings_outOfRange_areRefused() {
         try (Ops ops = Backend.open("cpu")) {
             assertThrows(
                     LossOptionException.class,
@@ -59,7 +59,7 @@ class LossSettingsTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void whatDoesNotFitIsRefusedAndNothingLeaks(String name) {
+    void valueAndGradient_invalidShapes_areRefusedWithoutLeaks(String name) {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, name);
                 Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, 5, 6);
@@ -87,7 +87,7 @@ class LossSettingsTest {
 
     /** More active hinges than the reward push the margin down, fewer let it grow, and it stays in its range. */
     @Test
-    void aLearnableMarginRestsWhereAsManyHingesAreActiveAsTheRewardSays() {
+    void learnableMargin_afterSteps_settlesWhereTheRewardBalancesTheHinges() {
         try (Ops ops = Backend.open("cpu-f64");
                 TripletLoss loss = (TripletLoss)
                         TripletLoss.learnableMargin(ops, TripletLoss.Negatives.HARDEST, 0.5, 1, PairPolicy.DEFAULT);
@@ -102,10 +102,10 @@ class LossSettingsTest {
             margin.zeroGradient();
             loss.valueAndGradient(u, w, PairLabels.DIAGONAL, null, null, 2);
             assertEquals(2 * (2 - 1), margin.gradient().toDoubles()[0], 1e-15, "both hinges of each row are");
-            for (double[] wanted : new double[][] {{3, 2}, {-1, 0.001}, {0.7, 0.7}}) {
-                margin.value().set(wanted[0]);
+            for (double[] givenAndClamped : new double[][] {{3, 2}, {-1, 0.001}, {0.7, 0.7}}) {
+                margin.value().set(givenAndClamped[0]);
                 loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
-                assertEquals(wanted[1], loss.margin());
+                assertEquals(givenAndClamped[1], loss.margin());
             }
             for (double reward : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
                 assertThrows(
@@ -120,7 +120,7 @@ class LossSettingsTest {
     }
 
     @Test
-    void fourDirectionsWantAPartnerOfItsOwnForEachRow() {
+    void fourWay_sharedTargets_areRefused() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
                 Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 4, -3);
@@ -143,7 +143,7 @@ class LossSettingsTest {
     }
 
     @Test
-    void aTripletWantsATargetOfItsOwnForEachRow() {
+    void triplet_sharedTargets_areRefused() {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, "triplet");
                 Tensor u = ops.tensor(Shape.of(2, 1), 1, 2);
@@ -155,7 +155,7 @@ class LossSettingsTest {
     }
 
     @Test
-    void rowsWithoutAPositiveDoNotCount() {
+    void value_rowsWithoutAPositive_areNotCounted() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "infonce-multipositive");
                 Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6);
@@ -179,14 +179,29 @@ class LossSettingsTest {
     }
 
     @Test
-    void sigLipStartsWherePublished() {
+    void sigLip_initialParameters_areThePublishedOnes() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "siglip")) {
             assertEquals(Math.log(10), loss.logScale().value().toDoubles()[0]);
             assertEquals(-10, loss.bias().value().toDoubles()[0]);
-            loss.logScale().value().set(9.0);
-            loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
-            assertEquals(Math.log(100), loss.logScale().value().toDoubles()[0]);
+        }
+    }
+
+    /** Published CLIP models have scales of at most 100, SigLIP models of 112. */
+    @Test
+    void afterStep_clampsTheScaleAsPublished() {
+        try (Ops ops = Backend.open("cpu-f64")) {
+            for (String name : Losses.names()) {
+                try (ContrastiveLoss loss = Losses.named(ops, name)) {
+                    loss.logScale().value().set(Math.log(112));
+                    loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
+                    boolean clamped = !name.equals("siglip") && !loss.logScale().isFrozen();
+                    assertEquals(
+                            clamped ? Math.log(100) : Math.log(112),
+                            loss.logScale().value().toDoubles()[0],
+                            name);
+                }
+            }
         }
     }
 }

@@ -48,7 +48,7 @@ class LossesTest {
     }
 
     @Test
-    void lossesOverMomentumEncodersHaveClassesOfTheirOwn() {
+    void create_lossOverMomentumEncoders_isRefused() {
         assertEquals(
                 Set.of(Losses.QUEUE, Losses.DISTILLED),
                 Losses.allNames().stream()
@@ -63,7 +63,7 @@ class LossesTest {
 
     /** Options by name against constructors. */
     @Test
-    void optionsReachTheirLoss() {
+    void create_optionsByName_equalsTheConstructor() {
         PairPolicy policy = new PairPolicy(SameId.IGNORED, 0.1, true);
         Map<Map<LossOption, Double>, Map.Entry<String, Function<Ops, ContrastiveLoss>>> all = new LinkedHashMap<>();
         all.put(
@@ -111,7 +111,7 @@ class LossesTest {
     }
 
     @Test
-    void temperaturesStartOrStay() {
+    void create_temperature_isInitialOrFixed() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss learnt = Losses.named(ops, "sinkhorn", Map.of(TEMPERATURE, 0.5));
                 ContrastiveLoss fixed = Losses.named(ops, "sinkhorn", Map.of(FIXED_TEMPERATURE, 0.5));
@@ -133,7 +133,7 @@ class LossesTest {
 
     @ParameterizedTest
     @EnumSource(LossOption.class)
-    void anOptionIsTakenByTheLossesThatHaveItAndByNoOther(LossOption option) {
+    void create_optionOfAnotherLoss_isRefused(LossOption option) {
         List<String> having = Losses.having(option);
         assertFalse(having.isEmpty());
         for (String name : Losses.allNames()) {
@@ -156,7 +156,7 @@ class LossesTest {
     }
 
     @Test
-    void valuesOutOfRangeAreRefusedAndNothingLeaks() {
+    void create_valueOutOfRange_isRefusedWithoutLeaks() {
         Map<LossOption, double[]> bad = new LinkedHashMap<>();
         bad.put(LABEL_SMOOTHING, new double[] {-0.1, 1, Double.NaN});
         bad.put(NEGATIVE_WEIGHT, new double[] {-0.1, Double.NaN, Double.POSITIVE_INFINITY});

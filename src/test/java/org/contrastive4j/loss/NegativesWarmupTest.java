@@ -25,7 +25,7 @@ class NegativesWarmupTest {
     }
 
     @Test
-    void valueAndGradientOverTheWindow() {
+    void valueAndGradient_window_equalTheirDefinition() {
         int n = 7;
         Random random = new Random(4);
         double[] rows = random.doubles(n * 3, -1, 1).toArray();
@@ -66,7 +66,7 @@ class NegativesWarmupTest {
      * the target.
      */
     @Test
-    void accuracySettlesAtTheTarget() {
+    void warmup_manySteps_settlesAtTheTargetAccuracy() {
         NegativesWarmup.Controller controller = new NegativesWarmup.Controller(NegativesWarmup.DEFAULT);
         assertEquals(1, controller.negatives());
         double seen = 0;
@@ -87,7 +87,7 @@ class NegativesWarmupTest {
     }
 
     @Test
-    void stateSurvivesACheckpoint() {
+    void restore_savedState_continuesTheSame() {
         try (Ops ops = Backend.open("cpu");
                 BinaryLoss one = (BinaryLoss) Losses.named(ops, "bce-warmup");
                 BinaryLoss other = (BinaryLoss) Losses.named(ops, "bce-warmup");

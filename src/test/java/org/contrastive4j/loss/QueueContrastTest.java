@@ -18,10 +18,10 @@ import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.QueueContrast.KeyQueue;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -50,7 +50,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void aQueueKeepsTheLastKeys() {
+    void enqueue_moreThanTheCapacity_keepsTheLastKeys() {
         try (Ops ops = Backend.open("cpu");
                 KeyQueue queue = new KeyQueue(ops, 7, 1)) {
             assertEquals(0, queue.size());
@@ -84,7 +84,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void whatDoesNotFitIsRefused() {
+    void valueAndGradient_invalidShapes_areRefused() {
         try (Ops ops = Backend.open("cpu");
                 KeyQueue queue = new KeyQueue(ops, 4, 2);
                 Tensor five = ops.zeros(Shape.of(5, 2));
@@ -113,7 +113,7 @@ class QueueContrastTest {
     @ParameterizedTest
     @MethodSource("backends")
     @Tag("gpu")
-    void lossMeetsBatchAndQueue(String backend) {
+    void value_batchAndQueue_equalsItsDefinition(String backend) {
         int n = 5;
         double[] u = random(n, 1);
         double[] v = random(n, 2);
@@ -194,7 +194,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void anEmptyQueueIsTheBatchAlone() {
+    void value_emptyQueue_equalsTheBatchAlone() {
         try (Ops ops = Backend.open("cpu");
                 QueueContrast loss = new QueueContrast(ops, 50, D);
                 Tensor u = ops.tensor(Shape.of(33, D), random(33, 1));
@@ -213,7 +213,7 @@ class QueueContrastTest {
     @ParameterizedTest
     @MethodSource("backends")
     @Tag("gpu")
-    void metricsAreOfAllKeysThatAreMet(String backend) {
+    void metrics_coverAllKeysOfBatchAndQueue(String backend) {
         int n = 33;
         double[] u = random(n, 1);
         double[] v = random(n, 2);
@@ -262,7 +262,7 @@ class QueueContrastTest {
     @ParameterizedTest
     @MethodSource("backends")
     @Tag("gpu")
-    void finiteAtTheLargestScale(String backend) {
+    void valueAndGradient_largestScale_isFinite(String backend) {
         try (Ops ops = Backend.open(backend);
                 QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT, Math.log(100), true);
                 Tensor u = ops.tensor(Shape.of(33, D), random(33, 1));
@@ -286,7 +286,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void stateSurvivesACheckpoint() {
+    void restore_savedState_continuesTheSame() {
         try (Ops ops = Backend.open("cpu");
                 QueueContrast one = new QueueContrast(ops, 7, D);
                 QueueContrast other = new QueueContrast(ops, 7, D);
@@ -309,7 +309,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void workspaceIsEnough() {
+    void workspaceBytes_coversTheBytesUsed() {
         try (Ops ops = Backend.open("cpu");
                 QueueContrast loss = new QueueContrast(ops, 500, D);
                 Tensor u = ops.tensor(Shape.of(300, D), random(300, 1));
@@ -327,7 +327,7 @@ class QueueContrastTest {
     }
 
     @Test
-    void momentumFollowsAndRampsUp() {
+    void momentum_manySteps_followsAndRampsUp() {
         Momentum ramp = new Momentum(0.9, 100);
         assertEquals(0.9, ramp.at(0), 1e-15);
         assertEquals(0.95, ramp.at(50), 1e-15);

@@ -53,7 +53,7 @@ class ShardedContrastTest {
     }
 
     @Test
-    void fourDirectionsAreRefused() {
+    void fourWay_sharded_isRefused() {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
                 Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 3, 4);
@@ -69,7 +69,7 @@ class ShardedContrastTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 3)
-    void shardsHaveTheGradientOfOneWorker(Case c) {
+    void gradient_severalShards_equalsOneWorker(Case c) {
         for (String backend : List.of("cpu-f64", "cpu")) {
             try (Ops ops = Backend.open(backend);
                     ContrastiveLoss loss = c.make().apply(ops)) {
@@ -83,7 +83,7 @@ class ShardedContrastTest {
     @ParameterizedTest
     @MethodSource("devices")
     @Tag("gpu")
-    void shardsOnADeviceHaveTheGradientOfOneWorker(String device) {
+    void gradient_severalShardsOnADevice_equalsOneWorker(String device) {
         Case labelled = cases().filter(c -> c.labels() == LossCases.Labels.IDS_AND_GUIDE)
                 .findFirst()
                 .orElseThrow();
@@ -102,17 +102,17 @@ class ShardedContrastTest {
 
     /** Every kind of result of four blocks, in two orders, is that of the whole. */
     @Test
-    void blocksMergeToTheWhole() {
+    void merge_blocksInAnyOrder_equalTheWhole() {
         try (Ops ops = Backend.open("cpu-f64");
                 Tensor x = ops.tensor(Shape.of(9, 1), 1, 2, -1, 2, 0.5, 2, 1, -2, 2);
                 Tensor y = ops.tensor(Shape.of(11, 1), 1, -1, 1, 0.5, 0.5, -1, 1, 1, 0.25, 1, -1)) {
             Pairing pairing = Pairing.diagonal(9, 11);
             for (PairTileOps.Kind kind : PairTileOps.Kind.values()) {
                 for (PairTileOps.Axis axis : PairTileOps.Axis.values()) {
-                    List<Reduction> wanted = List.of(new Reduction(
+                    List<Reduction> reductions = List.of(new Reduction(
                             kind, PairFunction.SOFTPLUS, axis, PairTileOps.Of.NEGATIVES, Shift.NONE, null));
                     Reduced whole = ops.pairTiles()
-                            .reduce(new Pairs(x, y, 1, pairing), wanted)
+                            .reduce(new Pairs(x, y, 1, pairing), reductions)
                             .get()
                             .get(0);
                     boolean rows = axis == PairTileOps.Axis.ROWS;
@@ -130,7 +130,7 @@ class ShardedContrastTest {
                                                     y.rows(left, right),
                                                     1,
                                                     pairing.block(from, to, left, right)),
-                                            wanted)
+                                            reductions)
                                     .get()
                                     .get(0);
                             merged.add(part, rows ? from : left, rows ? left : from);
@@ -146,7 +146,7 @@ class ShardedContrastTest {
     }
 
     @Test
-    void aWarmUpCountsItsNegativesAcrossShards() {
+    void warmup_severalShards_countsNegativesAcrossShards() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "bce-warmup")) {
             loss.restore(Map.of("warmup.negatives", 17.5, "warmup.accuracy", 0.5));
@@ -226,7 +226,7 @@ class ShardedContrastTest {
     }
 
     @Test
-    void shardsThatDoNotFitAreRefusedAndNothingLeaks() {
+    void shards_invalidSizes_areRefusedWithoutLeaks() {
         try (Ops ops = Backend.open("cpu");
                 ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Tensor a = ops.zeros(Shape.of(3, 2));

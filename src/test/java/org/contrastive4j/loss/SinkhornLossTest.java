@@ -101,7 +101,7 @@ class SinkhornLossTest {
     }
 
     @Test
-    void implicitGradientAgreesWithCentralDifferences() {
+    void implicitGradient_agreesWithCentralDifferences() {
         int[] ids = {0, 1, 2, 0, 4};
         for (PairPolicy policy : List.of(PairPolicy.DEFAULT, PairPolicy.MULTI_POSITIVE)) {
             try (Ops ops = Backend.open("cpu-f64");
@@ -124,7 +124,7 @@ class SinkhornLossTest {
 
     /** A few iterations are not the fixed point: the comparison above can fail. */
     @Test
-    void fewIterationsAreNotTheFixedPoint() {
+    void fixedPoint_fewIterations_isNotReached() {
         try (Ops ops = Backend.open("cpu-f64")) {
             Answer few = ask(
                     ops, new SinkhornLoss(ops, 1, PairPolicy.DEFAULT, true), Math.log(8), 7, 7, 4, PairLabels.DIAGONAL);

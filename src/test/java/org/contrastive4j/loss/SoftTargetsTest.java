@@ -15,12 +15,12 @@ import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -197,7 +197,7 @@ class SoftTargetsTest {
     @ParameterizedTest
     @SampledSource(value = "problems", every = 4)
     @Tag("gpu")
-    void valuesAndGradientsAreThoseOfTheTable(String backend, int n, int m, int d) {
+    void valueAndGradient_equalTheirDefinition(String backend, int n, int m, int d) {
         boolean exact = backend.equals("cpu-f64");
         double[] u = random(n, d, 1);
         double[] v = random(m, d, 2);
@@ -221,8 +221,8 @@ class SoftTargetsTest {
                     double value = loss.valueAndGradient(a, b, ofRows.get(k).targets, columns, da, db, 2)
                             .get()
                             .loss();
-                    double wanted = expected(u, v, n, m, d, SCALE, q, p);
-                    assertEquals(wanted, value, (exact ? 1e-12 : 3e-6) * (1 + wanted), what);
+                    double expected = expected(u, v, n, m, d, SCALE, q, p);
+                    assertEquals(expected, value, (exact ? 1e-12 : 3e-6) * (1 + expected), what);
                     assertEquals(
                             value,
                             loss.value(a, b, ofRows.get(k).targets, columns)
@@ -254,7 +254,7 @@ class SoftTargetsTest {
     }
 
     @Test
-    void allWeightOnTheDiagonalIsInfoNce() {
+    void value_allWeightOnTheDiagonal_equalsInfoNce() {
         try (Ops ops = Backend.open("cpu-f64");
                 SoftTargetContrast soft = new SoftTargetContrast(ops);
                 ContrastiveLoss hard = InfoNce.symmetric(ops);
@@ -272,7 +272,7 @@ class SoftTargetsTest {
     }
 
     @Test
-    void finiteAtTheLargestScale() {
+    void valueAndGradient_largestScale_isFinite() {
         try (Ops ops = Backend.open("cpu");
                 SoftTargetContrast loss = new SoftTargetContrast(ops, Math.log(100), true);
                 Tensor u = ops.tensor(Shape.of(40, 4), random(40, 4, 1));
@@ -286,7 +286,7 @@ class SoftTargetsTest {
     }
 
     @Test
-    void whatIsNoDistributionIsRefused() {
+    void targets_thatAreNoDistribution_areRefused() {
         int[] offsets = {0, 2, 3};
         int[] columns = {0, 1, 2};
         String message = assertThrows(
@@ -320,7 +320,7 @@ class SoftTargetsTest {
     }
 
     @Test
-    void theRampRises() {
+    void ramp_manySteps_rises() {
         Distillation ramp = new Distillation(0.4, 200);
         assertEquals(0, ramp.at(0));
         assertEquals(0.2, ramp.at(100), 1e-15);
@@ -336,7 +336,7 @@ class SoftTargetsTest {
     @ParameterizedTest
     @MethodSource("backends")
     @Tag("gpu")
-    void aQueueDistils(String backend) {
+    void queue_distillation_equalsItsDefinition(String backend) {
         int n = 5;
         int past = 8;
         int d = 3;

@@ -10,8 +10,8 @@ import java.util.stream.Stream;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.SampledSource;
-import org.contrastive4j.support.SequenceReference.Patches;
 import org.contrastive4j.support.SequenceReference;
+import org.contrastive4j.support.SequenceReference.Patches;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -182,8 +182,8 @@ class SequenceOpsTest {
             for (int i = 0; i < out.length; i++) {
                 int sample = i / ((t + 1) * w);
                 int within = i % ((t + 1) * w);
-                double wanted = within < w ? token[within] : x[sample * t * w + within - w];
-                assertTrue(out[i] == wanted, "element " + i);
+                double expected = within < w ? token[within] : x[sample * t * w + within - w];
+                assertTrue(out[i] == expected, "element " + i);
             }
             double[] dy = fixture.normal(b * (t + 1) * w);
             Tensor dx = fixture.poisoned(b, t, w);

@@ -8,18 +8,18 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a
- * GPU when there is one. Kernels take other paths where tensors begin at multiples of 16 bytes, so they have two names.
+ * Names of the backends on which one test body runs, for {@link TensorFixture}: kernels run on the simulator, and on a
+ * GPU if there is one. A second name stands for tensors aligned to 16 bytes, for which kernels take other paths.
  */
 public final class Backends {
-    /** After a name: tensors begin at multiples of 16 bytes. */
+    /** Suffix of a name: tensors are aligned to 16 bytes. */
     static final String ALIGNED = " aligned";
 
     private static final List<Precision> ROUNDED = List.of(Precision.TF32, Precision.BF16, Precision.F16);
 
     private Backends() {}
 
-    /** A backend by name, without what is said after it of where tensors begin. */
+    /** Opens a backend by name, with or without the suffix of alignment. */
     static Ops open(String name) {
         String plain = name.replace(ALIGNED, "");
         for (Precision precision : ROUNDED) {
@@ -32,17 +32,17 @@ public final class Backends {
         return Backend.open(plain);
     }
 
-    /** Those that run kernels on activations of 16 bits. */
+    /** Returns the backends that run kernels on 16-bit activations. */
     public static Stream<String> sixteenBits() {
         return rounded().filter(name -> name.endsWith("16")).flatMap(name -> Stream.of(name, name + ALIGNED));
     }
 
-    /** Those that run kernels in each precision that rounds operands of products, once. */
+    /** Returns one backend for each precision that rounds the operands of products. */
     public static Stream<String> rounded() {
         return Devices.names().flatMap(name -> ROUNDED.stream().map(precision -> name + " " + precision));
     }
 
-    /** Those that run kernels in f32. */
+    /** Returns the backends that run kernels in f32. */
     public static Stream<String> kernels() {
         return Devices.names().flatMap(name -> Stream.of(name, name + ALIGNED));
     }
@@ -51,17 +51,17 @@ public final class Backends {
         return Stream.concat(Stream.of("cpu", "cpu-f64"), kernels());
     }
 
-    /** All, and those that round operands. */
+    /** Returns all backends, including those that round operands. */
     public static Stream<String> inAllPrecisions() {
         return Stream.concat(all(), rounded());
     }
 
-    /** All, each once, for tests whose tensors lie as they come. */
+    /** Returns each backend once, for tests that do not control alignment. */
     public static Stream<String> plain() {
         return Stream.concat(Stream.of("cpu", "cpu-f64"), Devices.names());
     }
 
-    /** Those whose numbers are f32. */
+    /** Returns the backends that compute in f32. */
     public static List<String> f32() {
         return Stream.concat(Stream.of("cpu"), kernels()).toList();
     }

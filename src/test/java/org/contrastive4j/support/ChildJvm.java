@@ -15,8 +15,8 @@ public final class ChildJvm {
     private ChildJvm() {}
 
     /**
-     * Runs a JVM to its end and returns its output and errors; skips the test where no JVM can be started from this
-     * one, as under an emulator of another processor.
+     * Runs a JVM to its end and returns its output and errors; skips the test if this JVM cannot start another one, as
+     * under an emulator of another processor.
      *
      * @param arguments options, class path and main class
      */

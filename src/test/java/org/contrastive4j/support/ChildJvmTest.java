@@ -13,7 +13,7 @@ class ChildJvmTest {
     Path folder;
 
     @Test
-    void problem_fileThatIsNoProgram_saysWhy() throws Exception {
+    void problem_fileThatIsNoProgram_returnsTheReason() throws Exception {
         Path file = Files.writeString(folder.resolve("java"), "not a program of this processor");
         assertNotNull(ChildJvm.problem(file));
         String missing = String.valueOf(ChildJvm.problem(folder.resolve("nothing")));

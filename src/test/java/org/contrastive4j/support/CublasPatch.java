@@ -14,13 +14,12 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Makes a private copy of JCublas' native library that asks for {@code libcublas.so.13} where the original asks for
- * {@code libcublas.so.12}, so that it can be tried on a host that has only the newer one.
+ * Copies JCublas' native library and replaces its dependency {@code libcublas.so.12} by {@code libcublas.so.13}, so
+ * that it can be tested on a host that has only the newer one.
  *
  * <p>The dynamic loader compares names: the file in {@code DT_NEEDED}, and file and version node of each symbol in
  * {@code .gnu.version_r}, the latter also by its ELF hash. Both names have the same length, so they are overwritten in
- * place and nothing moves. Whether the functions behind them still take the same arguments is not something names can
- * tell: that is for tests.
+ * place. Names do not show whether the functions still take the same arguments; tests check that.
  */
 public final class CublasPatch {
     static final String OLD = "libcublas.so.12";
@@ -30,9 +29,9 @@ public final class CublasPatch {
     private CublasPatch() {}
 
     /**
-     * {@code CublasPatch FOLDER LIBCUBLAS13}: writes the copy to FOLDER under the name that JCublas looks for on
-     * {@code java.library.path}, and prints what it found. Exits with 1, without a copy, when the library given cannot
-     * stand in for the old one at all.
+     * {@code CublasPatch FOLDER LIBCUBLAS13}: writes the copy to FOLDER under the name that JCublas loads from
+     * {@code java.library.path}, and prints its findings. Exits with status 1 and writes no copy if the given library
+     * cannot replace the old one.
      */
     public static void main(String[] args) throws IOException {
         if (args.length != 2) {
@@ -62,7 +61,7 @@ public final class CublasPatch {
         System.out.println("a private copy of " + copy.getFileName() + " asks for " + NEW);
     }
 
-    /** The native library as it lies in its jar. */
+    /** Returns the native library from its jar. */
     static byte[] original() throws IOException {
         try (InputStream in = CublasPatch.class.getResourceAsStream(RESOURCE)) {
             if (in == null) {
@@ -74,7 +73,7 @@ public final class CublasPatch {
     }
 
     /**
-     * A copy of a 64-bit little-endian ELF library that needs {@code to} where it needed {@code from}.
+     * Returns a copy of a 64-bit little-endian ELF library that depends on {@code to} instead of {@code from}.
      *
      * @throws IllegalArgumentException when the names differ in length, or the library does not need {@code from} by
      *     file and by version node
@@ -107,7 +106,7 @@ public final class CublasPatch {
         return copy.array();
     }
 
-    /** Hash of a name by the ELF specification, which {@code vna_hash} holds. */
+    /** Returns the hash of a name by the ELF specification, the contents of {@code vna_hash}. */
     static int hash(String name) {
         int hash = 0;
         for (int i = 0; i < name.length(); i++) {
@@ -118,7 +117,7 @@ public final class CublasPatch {
         return hash;
     }
 
-    /** What the patch reads of a 64-bit little-endian ELF file, by its section headers. */
+    /** The parts of a 64-bit little-endian ELF file that the patch reads, found by its section headers. */
     static final class ElfFile {
         private static final int DYNAMIC = 6;
         private static final int DYNSYM = 11;
@@ -130,10 +129,10 @@ public final class CublasPatch {
 
         private final ByteBuffer bytes;
 
-        /** A section: where it is, how long, and where the strings begin that it refers to. */
+        /** A section: offset, size, and offset of its string table. */
         private record Section(int offset, int size, int info, int strings) {}
 
-        /** One line of {@code .gnu.version_r}; the two positions are those of the names in the file. */
+        /** An entry of {@code .gnu.version_r}, with the offsets of its two names in the file. */
         record NeededVersion(String file, String name, int hash, int index, int fileNameAt, int nameAt, int at) {
             @Override
             public String toString() {
@@ -176,7 +175,7 @@ public final class CublasPatch {
             return text.toString();
         }
 
-        /** Positions of the names of needed files that are {@code name}. */
+        /** Returns the offsets of the names of needed files equal to {@code name}. */
         List<Integer> neededNames(String name) {
             return neededAt().stream().filter(at -> string(at).equals(name)).toList();
         }
@@ -224,7 +223,7 @@ public final class CublasPatch {
             bytes.putInt(version.at, hash);
         }
 
-        /** Names of the version nodes that the library defines, without that of the library itself. */
+        /** Returns the names of the version nodes that the library defines, without that of the library itself. */
         List<String> versionDefinitions() {
             Section section = section(VERDEF);
             List<String> found = new ArrayList<>();
@@ -247,7 +246,7 @@ public final class CublasPatch {
             return defined.isEmpty() || defined.contains(version);
         }
 
-        /** Symbols that the library wants from another one under version node {@code version}. */
+        /** Returns the symbols that the library imports from another one under version node {@code version}. */
         Set<String> undefinedSymbols(String version) {
             Set<Integer> indices = new TreeSet<>();
             neededVersions().stream().filter(v -> v.name().equals(version)).forEach(v -> indices.add(v.index()));
@@ -266,7 +265,7 @@ public final class CublasPatch {
             Section symbols = section(DYNSYM);
             Set<String> found = new TreeSet<>();
             for (int at = symbols.offset; at < symbols.offset + symbols.size; at += 24) {
-                if (bytes.getShort(at + 6) != 0) { // a section, so not undefined
+                if (bytes.getShort(at + 6) != 0) { // defined in a section
                     found.add(string(symbols.strings + bytes.getInt(at)));
                 }
             }

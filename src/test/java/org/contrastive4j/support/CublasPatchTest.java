@@ -13,7 +13,7 @@ import org.contrastive4j.support.CublasPatch.ElfFile;
 import org.contrastive4j.support.CublasPatch.ElfFile.NeededVersion;
 import org.junit.jupiter.api.Test;
 
-/** The copy of the real native library needs the newer cuBLAS, and differs in nothing else. */
+/** The copy of the real native library depends on the newer cuBLAS and differs in nothing else. */
 class CublasPatchTest {
     private static ElfFile elf(byte[] bytes) {
         return new ElfFile(ByteBuffer.wrap(bytes));
@@ -26,7 +26,7 @@ class CublasPatchTest {
     }
 
     @Test
-    void hashesAreThoseThatLinkersWrite() throws IOException {
+    void hash_knownNames_equalsThatOfLinkers() throws IOException {
         assertEquals(0x09691a75, CublasPatch.hash("GLIBC_2.2.5")); // as in every library of x86-64 Linux
         List<NeededVersion> all = elf(CublasPatch.original()).neededVersions();
         assertTrue(all.size() > 10, all::toString);
@@ -36,7 +36,7 @@ class CublasPatchTest {
     }
 
     @Test
-    void theCopyNeedsTheNewerLibraryByFileNodeAndHash() throws IOException {
+    void patch_realLibrary_replacesFileNodeAndHash() throws IOException {
         byte[] original = CublasPatch.original();
         byte[] copy = CublasPatch.patch(original, CublasPatch.OLD, CublasPatch.NEW);
 
@@ -55,7 +55,7 @@ class CublasPatchTest {
     }
 
     @Test
-    void nothingElseIsTouched() throws IOException {
+    void patch_realLibrary_changesNothingElse() throws IOException {
         byte[] original = CublasPatch.original();
         byte[] copy = CublasPatch.patch(original, CublasPatch.OLD, CublasPatch.NEW);
         int differences = 0;
@@ -63,15 +63,14 @@ class CublasPatchTest {
             differences += original[i] == copy[i] ? 0 : 1;
         }
         assertEquals(original.length, copy.length);
-        // The last character of a name and the lowest byte of its hash; the linker stores the name once or once per
-        // use.
+        // the last character of a name and the lowest byte of its hash; linkers store the name once or once per use
         assertTrue(differences >= 2 && differences <= 4, "bytes that differ: " + differences);
         assertEquals(
                 Set.copyOf(elf(original).definedSymbols()), Set.copyOf(elf(copy).definedSymbols()));
     }
 
     @Test
-    void whatIsNotSuchALibraryIsRefused() throws IOException {
+    void patch_otherFiles_areRefused() throws IOException {
         byte[] original = CublasPatch.original();
         byte[] copy = CublasPatch.patch(original, CublasPatch.OLD, CublasPatch.NEW);
         String message = assertThrows(

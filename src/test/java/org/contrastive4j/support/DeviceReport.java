@@ -6,7 +6,7 @@ import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 
 /**
- * {@code DeviceReport cuda|sim}: prints what the device is, line by line; when there is none, why, and exits with 3.
+ * {@code DeviceReport cuda|sim}: prints the properties of the device; without one, prints the reason and exits with 3.
  */
 public final class DeviceReport {
     private DeviceReport() {}

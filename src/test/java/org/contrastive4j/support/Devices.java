@@ -10,18 +10,18 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.junit.jupiter.api.Named;
 
 /**
- * The devices that one test body runs on: the simulator, and a GPU when there is one; {@code -Drequire=cuda} insists
- * on it. {@code -Ddevice=cuda} or {@code sim} is that one alone.
+ * The devices on which one test body runs: the simulator, and a GPU if there is one; {@code -Drequire=cuda} fails
+ * without a GPU. {@code -Ddevice=cuda} or {@code -Ddevice=sim} selects one device.
  */
 public final class Devices {
     private Devices() {}
 
-    /** For {@code @MethodSource}; whoever takes a device closes it. */
+    /** Returns the devices, for {@code @MethodSource}; the test closes a device that it opens. */
     public static Stream<Named<Supplier<PtxDevice>>> all() {
         return names().map(name -> Named.of(name, () -> Backend.device(name)));
     }
@@ -77,7 +77,7 @@ public final class Devices {
         return storage;
     }
 
-    /** All bytes of a storage. */
+    /** Returns all bytes of a storage. */
     public static ByteBuffer download(DeviceStorage storage) {
         ByteBuffer bytes =
                 ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());

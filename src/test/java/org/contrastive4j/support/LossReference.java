@@ -1,6 +1,6 @@
 package org.contrastive4j.support;
 
-/** Losses of the family by their definitions: whole matrices, exponentials and logarithms of Math, no gradients. */
+/** Values of the losses by their definitions, with whole matrices and the functions of Math. */
 public final class LossReference {
     public static final int POSITIVE = 1;
     public static final int NEGATIVE = 0;
@@ -8,7 +8,7 @@ public final class LossReference {
 
     private LossReference() {}
 
-    /** Logits of raw rows. */
+    /** Returns the logits of raw rows. */
     public static double[][] logits(double[] u, double[] v, int n, int m, int d, double scale, double bias) {
         double[][] s = new double[n][m];
         for (int i = 0; i < n; i++) {
@@ -48,8 +48,8 @@ public final class LossReference {
     }
 
     /**
-     * Mean over rows with a positive (each counted once, or once for each positive) of the cross-entropy against
-     * smoothed targets.
+     * Returns the mean, over rows that have a positive (counted once, or once per positive), of the cross-entropy
+     * against smoothed targets.
      */
     public static double crossEntropy(double[][] s, int[][] classes, double smoothing, boolean once) {
         double total = 0;
@@ -80,7 +80,7 @@ public final class LossReference {
         return weights == 0 ? 0 : total / weights;
     }
 
-    /** Sum of ln(1 + e^-S) over positives and weight ln(1 + e^S) over negatives, not divided. */
+    /** Returns the sum of ln(1 + e^-S) over positives and weight ln(1 + e^S) over negatives. */
     public static double binary(double[][] s, int[][] classes, double weight) {
         double total = 0;
         for (int i = 0; i < s.length; i++) {
@@ -109,7 +109,7 @@ public final class LossReference {
         return z > 30 ? z + Math.exp(-z) : Math.log1p(Math.exp(z));
     }
 
-    /** Sum over rows with a positive of the hinges of all, the hardest or the semi-hard negative. */
+    /** Returns the sum, over rows that have a positive, of the hinges of all, the hardest or the semi-hard negative. */
     public static double triplets(double[][] s, int[][] classes, double margin, String negatives) {
         double total = 0;
         for (int i = 0; i < s.length; i++) {
@@ -137,8 +137,8 @@ public final class LossReference {
     }
 
     /**
-     * Mean over rows with a positive of the mean of -ln of n P / 1 at the positives, P by rescaling rows and columns of
-     * e^S in turn.
+     * Returns the mean, over rows that have a positive, of the mean of -ln(n P) at the positives; P is e^S after rows
+     * and columns were rescaled in turn.
      */
     public static double sinkhorn(double[][] s, int[][] classes, int iterations) {
         int n = s.length;

@@ -9,8 +9,8 @@ import java.lang.annotation.Target;
 import org.junit.jupiter.api.condition.EnabledIf;
 
 /**
- * Skips a test on a platform that JCuda has no natives for, and so no PTX assembler. Elsewhere an assembler that does
- * not load fails the test.
+ * Skips a test on platforms for which JCuda has no natives and therefore no PTX assembler. On all others, an assembler
+ * that does not load fails the test.
  */
 @Target({TYPE, METHOD})
 @Retention(RetentionPolicy.RUNTIME)

@@ -8,11 +8,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import javax.imageio.ImageIO;
 
-/** Small data sets on disk, made by the tests that need them. */
+/** Writes small data sets for tests. */
 public final class PairFiles {
     private PairFiles() {}
 
-    /** A PNG of one colour pattern that depends on the seed. */
+    /** Returns a PNG with a colour pattern that depends on the seed. */
     public static byte[] png(int width, int height, int seed) {
         BufferedImage image = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
         for (int y = 0; y < height; y++) {
@@ -29,7 +29,7 @@ public final class PairFiles {
         }
     }
 
-    /** {@code concepts} concepts drawn by groups a, b and c, 12 x 12 pixels, with captions of two or three words. */
+    /** Writes {@code concepts} concepts drawn by groups a, b and c, 12 x 12 pixels, with captions of 2 or 3 words. */
     public static Path folder(Path folder, int concepts) {
         StringBuilder captions = new StringBuilder("image\tcaption\tconcept\tgroup\n");
         try {

@@ -27,9 +27,9 @@ import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** One problem for the general pairwise engine: any engine in f32 against plain loops in f64, everything it can do. */
+/** One problem for pair-tile operations: a backend in f32 is compared with plain loops in f64 in all operations. */
 public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
-    /** What makes pairs positive or ignored. */
+    /** Kinds of labels that make pairs positive or ignored. */
     public enum Classes {
         PLAIN,
         IDS_IGNORED,
@@ -43,7 +43,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         this(n, m, d, classes, 1000L * n + 10L * m + d + classes.ordinal());
     }
 
-    /** Sizes n, m, d, each with every kind of classes. */
+    /** Returns the sizes n, m, d, each with every kind of labels. */
     public static Stream<PairTileCase> of(int[]... sizes) {
         return Arrays.stream(sizes)
                 .flatMap(s ->
@@ -51,8 +51,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
     }
 
     /**
-     * The tensors of a case, the same numbers on every backend. Values are on a coarse grid, so that equal logits are
-     * equal in f32 and f64.
+     * The tensors of a case, with the same values on every backend. Values are on a coarse grid, so that equal logits
+     * in f64 are equal in f32.
      */
     public static final class Problem implements AutoCloseable {
         public final Pairs pairs;
@@ -111,7 +111,9 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         }
     }
 
-    /** Every kind, function, axis and class of pairs, with and without shifts, signs and weights. */
+    /**
+     * Returns reductions of every kind, function, axis and class of pairs, with and without shifts, signs and weights.
+     */
     public static List<Reduction> reductions(Problem p) {
         List<Reduction> all = new ArrayList<>();
         Shift both = new Shift(1, p.rowNumbers, p.columnNumbers);
@@ -139,7 +141,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         return all;
     }
 
-    /** One of {@code step}, not always the same ones. */
+    /** Selects one case in {@code step}, different ones for each case. */
     private <T> List<T> some(List<T> all, int step) {
         int first = (int) Math.floorMod(seed, (long) step);
         return IntStream.range(0, all.size())
@@ -152,7 +154,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         checkReductions(f32, tiles, 1);
     }
 
-    /** Every {@code step}th of all reductions; 7 mixes kinds, functions, axes and classes. */
+    /** Compares every {@code step}th reduction; a step of 7 mixes kinds, functions, axes and classes. */
     public void checkReductions(Ops f32, PairTileOps tiles, int step) {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, this, 2);
@@ -181,7 +183,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         }
     }
 
-    /** Terms of every function and class of pairs, with shifts, signs and weights. */
+    /** Returns terms of every function and class of pairs, with shifts, signs and weights. */
     public static List<Term> terms(Problem p) {
         List<Term> terms = new ArrayList<>();
         for (Of of : Of.values()) {
@@ -200,7 +202,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         checkGradients(f32, tiles, 1);
     }
 
-    /** Of every {@code step}th of all terms. */
+    /** Compares the gradients of every {@code step}th term. */
     public void checkGradients(Ops f32, PairTileOps tiles, int step) {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, this, 2);
@@ -216,7 +218,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         }
     }
 
-    /** dx, dy, the two scalars together, and d log-scale alone; outputs are poisoned or accumulated as they should. */
+    /** Compares dx, dy, both scalars together, and d log-scale alone, with poisoned and with accumulated outputs. */
     public double[][] gradient(Ops ops, PairTileOps tiles, Problem p, List<Term> terms) {
         try (Tensor dx = ops.allocate(n, d);
                 Tensor dy = ops.allocate(m, d);

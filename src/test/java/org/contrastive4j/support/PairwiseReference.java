@@ -3,8 +3,7 @@ package org.contrastive4j.support;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * InfoNCE by its definition: all logits in one array, exponentials and logarithms of Math. Slow, and as
- * plain as it can be.
+ * InfoNCE by its definition: all logits in one array, exponentials and logarithms of Math.
  */
 public final class PairwiseReference {
     public final double loss;

@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.ArgumentsProvider;
 import org.junit.jupiter.params.support.AnnotationConsumer;
 
-/** Gives {@link SampledSource} its cases. */
+/** Provides the cases of {@link SampledSource}. */
 final class SampledCases implements ArgumentsProvider, AnnotationConsumer<SampledSource> {
     /** {@code default}, {@code exhaustive}, or empty for all cases. */
     static final String TIER = "tests.tier";
@@ -61,8 +61,8 @@ final class SampledCases implements ArgumentsProvider, AnnotationConsumer<Sample
     }
 
     /**
-     * Multiples of the golden ratio, modulo 1, are evenly spread and keep no step with the periods of a list that is a
-     * product of lists. So the sample, the smallest of them, meets every value of each factor where it is large enough.
+     * Multiples of the golden ratio, modulo 1, are evenly distributed and have no period in common with a list that is
+     * a product of lists. The sample, the smallest of them, contains every value of each factor if it is large enough.
      */
     private static double position(int index) {
         return index * GOLDEN_RATIO - Math.floor(index * GOLDEN_RATIO);

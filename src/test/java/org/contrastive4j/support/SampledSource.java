@@ -23,12 +23,12 @@ public @interface SampledSource {
      */
     String value() default "";
 
-    /** Cases as for {@code @CsvSource}, instead of a factory: cells without quotes, an empty one is null. */
+    /** Cases as for {@code @CsvSource}, instead of a factory: cells without quotes; an empty cell is null. */
     String[] csv() default {};
 
-    /** Between the cells of {@link #csv}. */
+    /** Separates the cells of {@link #csv}. */
     char delimiter() default ',';
 
-    /** The default run takes one case in so many; they are spread evenly over the order of the cases. */
+    /** The default tier contains one case in so many, evenly distributed over their order. */
     int every();
 }

@@ -32,7 +32,7 @@ class SampledSourceTest {
 
     @ParameterizedTest
     @ValueSource(ints = {2, 3, 4, 5, 7, 10, 14})
-    void select_productOfLists_meetsEveryValueOfEachFactor(int period) {
+    void select_productOfLists_containsEveryValueOfEachFactor(int period) {
         Set<Integer> met = SampledCases.select(CASES, "default", 4).stream()
                 .map(i -> i % period)
                 .collect(Collectors.toSet());
@@ -62,7 +62,7 @@ class SampledSourceTest {
     /** Case 0 is in the sample of every size, so the default run has it, and only it runs there. */
     @ParameterizedTest
     @SampledSource(value = "three", every = 1000)
-    void provideArguments_tier_givesItsCases(int value) {
+    void provideArguments_tier_returnsItsCases(int value) {
         switch (System.getProperty(SampledCases.TIER, "")) {
             case "default" -> assertEquals(0, value);
             case "exhaustive" -> assertTrue(value > 0);

@@ -1,10 +1,10 @@
 package org.contrastive4j.support;
 
-/** Attention and sequence operations written once more, element by element from their formulas. */
+/** Reference implementation of attention and sequence operations, element by element from their formulas. */
 public final class SequenceReference {
     private SequenceReference() {}
 
-    /** Shape and masks of one attention; {@code lengths} null admits all keys. */
+    /** Shape and masks of one attention; {@code lengths} null means all keys. */
     public record Attention(int batch, int tokens, int heads, int size, boolean causal, int[] lengths) {
         public int width() {
             return heads * size;
@@ -14,7 +14,7 @@ public final class SequenceReference {
             return (!causal || key <= query) && (lengths == null || key < lengths[b]);
         }
 
-        /** Part 0 is the query, 1 the key, 2 the value. */
+        /** Returns an element of the query (part 0), key (1) or value (2). */
         double element(double[] qkv, int part, int b, int t, int h, int c) {
             return qkv[((b * tokens + t) * 3 + part) * width() + h * size + c];
         }

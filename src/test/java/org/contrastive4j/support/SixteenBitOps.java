@@ -17,8 +17,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The operations of an f32 backend on activations of 16 bits: copies them to f32, computes there, rounds each result
- * once. Slow, and plainly what 16-bit kernels have to agree with, up to the order of their sums.
+ * Reference implementation of operations on 16-bit activations: converts them to f32, computes on an f32 backend, and
+ * rounds each result once. 16-bit kernels agree with it up to the order of their sums.
  */
 public final class SixteenBitOps extends Ops {
     private final Ops wide;
@@ -45,17 +45,17 @@ public final class SixteenBitOps extends Ops {
                 wide.update());
     }
 
-    /** The tensors of one operation in f32. */
+    /** The f32 copies of the tensors of one operation. */
     private final class Call implements AutoCloseable {
         private final List<Tensor> copies = new ArrayList<>();
         private final Map<Tensor, Tensor> results = new IdentityHashMap<>();
 
-        /** A copy of an activation; anything else, null too, is itself. */
+        /** Returns an f32 copy of an activation, and any other tensor or null itself. */
         Tensor in(Tensor tensor) {
             return tensor == null || tensor.dtype() != dtype ? tensor : copy(tensor);
         }
 
-        /** The same, written back when the operation is done. */
+        /** Returns the same, and writes the copy back after the operation. */
         Tensor out(Tensor tensor) {
             Tensor given = in(tensor);
             if (given != tensor) {
@@ -64,7 +64,7 @@ public final class SixteenBitOps extends Ops {
             return given;
         }
 
-        /** An operand of a product: rounded to 16 bits when it has more. */
+        /** Returns an operand of a product, rounded to 16 bits. */
         Tensor operand(Tensor tensor) {
             if (tensor.dtype() == dtype) {
                 return copy(tensor);

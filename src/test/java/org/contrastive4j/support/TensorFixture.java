@@ -22,7 +22,7 @@ public final class TensorFixture implements AutoCloseable {
     private static final double GUARD_VALUE = 12288; // which every type holds
 
     public final Ops ops;
-    /** Type that holds all numbers that a test begins with, so that it and its twin begin with the same. */
+    /** Type that represents all input numbers of a test, so that it and its f64 reference start with equal numbers. */
     private final DType grid;
 
     private final List<Tensor> guarded = new ArrayList<>();
@@ -40,8 +40,8 @@ public final class TensorFixture implements AutoCloseable {
         this(ops, aligned, seed, ops.dtype() == DType.F64 ? DType.F32 : ops.dtype());
     }
 
-    /** In f64, with the same numbers as another fixture of the same seed. */
-    public static TensorFixture twin(TensorFixture of) {
+    /** Returns a reference fixture in f64, with the same values as another fixture of the same seed. */
+    public static TensorFixture reference(TensorFixture of) {
         return new TensorFixture(Backend.open("cpu-f64"), false, of.seed, of.grid);
     }
 

@@ -9,7 +9,7 @@ import org.opentest4j.AssertionFailedError;
 
 class TensorFixtureTest {
     @Test
-    void poisonAndLargeErrorsAreRejected() {
+    void assertClose_poisonOrLargeError_fails() {
         try (TensorFixture fixture = new TensorFixture("cpu", 1)) {
             double[] expected = {1, 2, 3};
             fixture.assertClose("equal", expected, fixture.tensor(expected, 3), 0);
@@ -24,7 +24,7 @@ class TensorFixtureTest {
     }
 
     @Test
-    void writesBeyondATensorAreRejected() {
+    void close_writeBeyondATensor_fails() {
         TensorFixture fixture = new TensorFixture("cpu", 2);
         Tensor tensor = fixture.tensor(new double[4], 4);
         ByteBuffer one = ByteBuffer.allocate(4);

@@ -3,13 +3,13 @@ package org.contrastive4j.support;
 import java.util.Random;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
 
-/** A model of a few thousand weights and random pairs for it. */
+/** A model with a few thousand weights, and random pairs for it. */
 public final class TinyPairs {
     private static final int VOCABULARY = 23;
     private static final int IMAGE = 8;

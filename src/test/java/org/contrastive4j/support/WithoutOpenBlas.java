@@ -6,8 +6,8 @@ import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 import org.opentest4j.TestAbortedException;
 
 /**
- * Where OpenBLAS was left out, as in the bundle for a GPU host, a test that wants the {@code cpu} backend is aborted
- * instead of failed. Registered by itself where JUnit is told to look for extensions, which builds do not do.
+ * Aborts a test that requires the {@code cpu} backend where OpenBLAS is absent, as in the bundle for a GPU host. It is
+ * active only where JUnit detects extensions automatically, which the build does not enable.
  */
 public final class WithoutOpenBlas implements TestExecutionExceptionHandler {
     @Override

@@ -13,8 +13,8 @@ class SixteenBitsTest {
     void encode_ofDecoded_returnsPattern(DType dtype) {
         for (int bits = 0; bits < 1 << 16; bits++) {
             float value = SixteenBits.decode((short) bits, dtype);
-            int wanted = value != value ? 0x7FFF : bits;
-            assertEquals(wanted, SixteenBits.encode(value, dtype) & 0xFFFF, dtype + " " + Integer.toHexString(bits));
+            int expected = value != value ? 0x7FFF : bits;
+            assertEquals(expected, SixteenBits.encode(value, dtype) & 0xFFFF, dtype + " " + Integer.toHexString(bits));
         }
     }
 

@@ -16,16 +16,16 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.Configs;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
@@ -42,7 +42,7 @@ class BatchPrefetchTest {
     }
 
     /** A backend with one changed method. */
-    private static class Changed extends DirectOps {
+    private static class Changed extends EagerOps {
         final Ops ops;
 
         Changed(Ops ops) {

@@ -33,7 +33,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.Configs;
-import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.EagerOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
@@ -42,6 +42,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The training loop with captured steps, on the simulator. */
 class CapturedTrainingTest {
@@ -165,7 +166,7 @@ class CapturedTrainingTest {
         PairDataset data = data();
         TrainConfig config = config(steps, loss, chunk, accumulation);
         Run captured = run(sim(), config, data);
-        Run eager = run(new DirectOps(sim()), config, data);
+        Run eager = run(new EagerOps(sim()), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         assertEquals(2, captured.graphs, "one graph for each padded length");
@@ -181,6 +182,18 @@ class CapturedTrainingTest {
                     traffic.uploads(),
                     "uploads of step " + step + ": five parts of the next batch, scalars of two kinds of updates");
         }
+    }
+
+    /** As above; the default tier resumes on the cpu, in {@link TrainerTest}. */
+    @Tag("exhaustive")
+    @ParameterizedTest
+    @MethodSource("runs")
+    void resume_ofACapturedRun_hasTheBitsOfAnUninterruptedRun(
+            String loss, int chunk, TrainConfig.Accumulation accumulation) {
+        int steps = 6;
+        PairDataset data = data();
+        TrainConfig config = config(steps, loss, chunk, accumulation);
+        Run whole = run(sim(), config, data);
         Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
         try (Ops ops = sim()) {
             try (Trainer trainer = Trainer.start(ops, config, data)) {
@@ -192,8 +205,8 @@ class CapturedTrainingTest {
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 Run resumed = run(ops, trainer);
-                assertEquals(captured.lines.subList(3, steps), resumed.lines);
-                assertEquals(captured.end, resumed.end);
+                assertEquals(whole.lines.subList(3, steps), resumed.lines);
+                assertEquals(whole.end, resumed.end);
             }
         }
     }
@@ -207,7 +220,7 @@ class CapturedTrainingTest {
                 .lossScale(new LossScale.Config(0x1p14, 1))
                 .build();
         Run captured = run(sim(Precision.F16), config, data);
-        Run eager = run(new DirectOps(sim(Precision.F16)), config, data);
+        Run eager = run(new EagerOps(sim(Precision.F16)), config, data);
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         double skipped = (double) captured.lines.get(7).get("skippedSteps");

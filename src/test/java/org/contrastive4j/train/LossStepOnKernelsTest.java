@@ -130,8 +130,8 @@ class LossStepOnKernelsTest {
         Outcome expected = train("cpu-f64", loss); // needs no native library
         Outcome actual = train(device, loss);
         for (int step = 0; step < steps(loss); step++) {
-            double wanted = expected.losses().get(step);
-            assertEquals(wanted, actual.losses().get(step), BOUND * (1 + wanted), loss + ", step " + step);
+            double expectedLoss = expected.losses().get(step);
+            assertEquals(expectedLoss, actual.losses().get(step), BOUND * (1 + expectedLoss), loss + ", step " + step);
         }
         assertEquals(expected.weights().keySet(), actual.weights().keySet());
         expected.weights().forEach((name, values) -> {

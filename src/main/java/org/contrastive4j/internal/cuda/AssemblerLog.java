@@ -6,7 +6,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.contrastive4j.device.PtxModule.PtxException;
 
-/** Reads what NVIDIA's assembler writes, offline or inside the driver. */
+/** Parses the log of NVIDIA's assembler ptxas, offline or inside the driver. */
 final class AssemblerLog {
     private static final Pattern FAULT = Pattern.compile("ptxas\\s+(?:(.*), line (\\d+); )?(?:error|fatal)\\s*: (.*)");
     private static final String UNNAMED = "application ptx input";
@@ -14,7 +14,7 @@ final class AssemblerLog {
 
     private AssemblerLog() {}
 
-    /** Bytes up to the first zero. */
+    /** Returns the characters before the first zero byte. */
     static String text(byte[] log) {
         int length = 0;
         while (length < log.length && log[length] != 0) {
@@ -23,7 +23,7 @@ final class AssemblerLog {
         return new String(log, 0, length, StandardCharsets.UTF_8).strip();
     }
 
-    /** The first fault with its line, then the others; {@code #line} marks name the file of a line. */
+    /** Returns an exception with the first error and its line, then the others; {@code #line} marks name the file. */
     static PtxException failure(String file, String log, String otherwise) {
         String first = file;
         int line = 0;
@@ -33,7 +33,7 @@ final class AssemblerLog {
             if (!fault.find() || fault.group(3).startsWith("Ptx assembly aborted")) {
                 continue;
             }
-            // right after the header the assembler reports line 1 whatever the line is
+            // for an error right after the header the assembler reports line 1, whatever the line is
             int at = fault.group(2) == null
                             || fault.group(1).isBlank() && fault.group(2).equals("1")
                     ? 0

@@ -21,19 +21,18 @@ import org.contrastive4j.internal.device.MatrixLibrary;
 import org.jspecify.annotations.Nullable;
 
 /**
- * cuBLAS through JCublas, with one workspace of its own for as long as the device is open.
+ * cuBLAS through JCublas, with one workspace that is allocated as long as the device is open.
  *
- * <p>cuBLAS states the same bits from run to run for work of one stream that has a workspace; given by us, it is also
- * what lets a graph capture its calls. The handle is bound to the first stream that calls and bound anew when another
- * does, which makes cuBLAS forget the workspace: so that is given again each time. Two streams must not multiply at
- * the same time.
+ * <p>cuBLAS guarantees the same bits from run to run for calls on one stream with a workspace of the caller, which also
+ * makes its calls capturable. The handle is bound to the stream of the caller; binding it to another stream resets the
+ * workspace, so it is set again each time. Products must not run on two streams concurrently.
  */
 final class Cublas extends CudaHandle implements MatrixLibrary {
-    private static final int WORKSPACE_BYTES = 32 << 20; // what NVIDIA advises for sm_90; more than enough before
+    private static final int WORKSPACE_BYTES = 32 << 20; // recommended by NVIDIA for sm_90; older GPUs need less
     private static final int HOPPER = 90;
     private static final int WORKSPACE_BYTES_BEFORE = 4 << 20;
 
-    /** Loading happens when this class is first touched; what went wrong then stays wrong. */
+    /** Loads the library when this class is initialised; a failure is final for this process. */
     private static final class Loaded {
         static final @Nullable String PROBLEM = load();
 
@@ -61,7 +60,7 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         this.version = version;
     }
 
-    /** On a thread that has entered the device. */
+    /** Creates a handle and its workspace. Requires that this thread has entered the device. */
     static Choice find(CudaDevice device) {
         if (Loaded.PROBLEM != null) {
             return new Choice(null, Loaded.PROBLEM);
@@ -88,15 +87,15 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
                         cublasMath.CUBLAS_DEFAULT_MATH | cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION),
                 "cublasSetMathMode",
                 null);
-        return new Choice(made, made.name() + " is there");
+        return new Choice(made, made.name() + " is available");
     }
 
-    /** As in 12.6.1. */
+    /** Returns a version such as 12.6.1. */
     static String version(int number) {
         return number / 10_000 + "." + number % 10_000 / 100 + "." + number % 100;
     }
 
-    /** Why there is no cuBLAS, null when JCublas has loaded one. */
+    /** Returns why cuBLAS is not available, null when JCublas has loaded it. */
     static @Nullable String problem() {
         return Loaded.PROBLEM;
     }

@@ -31,9 +31,9 @@ import jcuda.driver.CUdevice;
 import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.NoDeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
@@ -44,10 +44,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * One NVIDIA GPU.
  *
- * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Memory that is freed is
- * kept for the next allocation of the same size ({@link #trim} gives it back); it is ready at once for the stream it
- * was allocated for, so work of other streams on it must be done, or awaited by that stream, before it is closed. The
- * first error that the driver does not recover from makes this and every later call throw {@link
+ * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Freed memory is kept for
+ * the next allocation of the same size; {@link #trim} returns it to the driver. The stream that it was allocated for
+ * can reuse it at once, so work of other streams on it must be complete, or awaited by that stream, before it is
+ * closed. The first error that the driver does not recover from makes that call and every later one throw {@link
  * org.contrastive4j.device.DeviceException.DeviceLostException}.
  */
 public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
@@ -61,7 +61,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final Staging staging = new Staging(this);
     private final Map<String, CudaModule> modules = new HashMap<>();
     private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
-    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock capturing = new ReentrantLock();
     private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
@@ -81,17 +81,17 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         stream = CudaStream.create(this);
     }
 
-    /** Number of GPUs of this machine; 0 when there is no driver. */
+    /** Returns the number of GPUs of this machine; 0 without a driver. */
     public static int count() {
         return CudaDriver.count();
     }
 
-    /** Version of JCuda, through which the driver is called. */
+    /** Returns the version of JCuda, through which the driver is called. */
     public static String libraryVersion() {
         return JCudaVersion.get();
     }
 
-    /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; this needs no GPU. */
+    /** Returns why cuBLAS cannot be used on this machine, null when JCublas has loaded it. Needs no GPU. */
     public static @Nullable String matrixLibraryProblem() {
         return Cublas.problem();
     }
@@ -105,7 +105,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
      * Opens a GPU; the caller closes it.
      *
      * @param ordinal 0 to {@link #count} - 1
-     * @param limit most live bytes, an allocation beyond it throws {@link
+     * @param limit largest number of allocated bytes; an allocation beyond it throws {@link
      *     org.contrastive4j.memory.Memory.OutOfBudgetException}
      * @throws NoDeviceException when there is no driver, no GPU, or none with this number; the message says what to do
      */
@@ -185,7 +185,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         return value[0];
     }
 
-    /** Checks that the device can be used and makes its context this thread's own. */
+    /** Checks that the device is open and not lost, and makes its context current on this thread. */
     void enter() {
         if (closed) {
             throw new IllegalStateException("device was used after close");
@@ -215,39 +215,44 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     }
 
     /**
-     * One thread records at a time; others may give work to their streams, but who waits for the whole device waits
-     * for it.
+     * Begins a capture. One thread captures at a time; other threads may enqueue work on their streams, but a thread
+     * that synchronises with the whole device waits until the capture has ended.
      */
-    void beginRecording() {
-        checkNotRecording("nothing else can be recorded");
-        recording.lock();
+    void beginCapture() {
+        checkNotCapturing("a second capture cannot begin");
+        capturing.lock();
     }
 
-    void endRecording() {
-        recording.unlock();
+    void endCapture() {
+        capturing.unlock();
     }
 
     /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotRecording(String what) {
-        if (recording.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is recorded; do it before");
+    void checkNotCapturing(String what) {
+        if (capturing.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is captured; do it before");
         }
     }
 
-    /** Waiting for the whole device would spoil a recording of another thread: so not even tried meanwhile. */
-    boolean unlessRecording(Runnable waiting) {
-        if (!recording.tryLock()) {
+    /**
+     * Runs {@code waiting}, which synchronises with the whole device, unless a thread captures: synchronising would
+     * invalidate the capture.
+     *
+     * @return whether it ran
+     */
+    boolean unlessCapturing(Runnable waiting) {
+        if (!capturing.tryLock()) {
             return false;
         }
         try {
             waiting.run();
             return true;
         } finally {
-            recording.unlock();
+            capturing.unlock();
         }
     }
 
-    /** The storage as this device's own. */
+    /** Returns the storage as one of this device. */
     CudaStorage own(DeviceStorage storage) {
         if (storage instanceof CudaStorage own && own.memory() == this) {
             return own;
@@ -257,7 +262,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
                 + facts.name());
     }
 
-    /** The stream as this device's own. */
+    /** Returns the stream as one of this device. */
     CudaStream own(DeviceStream other) {
         if (other instanceof CudaStream own && own.device() == this) {
             return own;
@@ -279,7 +284,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     public DeviceStorage allocate(long bytes, DeviceStream forStream) {
         CudaStream own = own(forStream);
         own.enter();
-        if (recording.isHeldByCurrentThread()) {
+        if (capturing.isHeldByCurrentThread()) {
             return own.fromScratch(bytes);
         }
         return pool.allocate(bytes, own);
@@ -296,7 +301,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         synchronized (modules) {
             CudaModule module = modules.get(ptx);
             if (module == null) {
-                checkNotRecording("modules cannot be loaded");
+                checkNotCapturing("modules cannot be loaded");
                 module = CudaModule.load(this, name, ptx);
                 modules.put(ptx, module);
             }
@@ -304,12 +309,12 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         }
     }
 
-    /** {@inheritDoc} cuBLAS, where JCublas can load the one it was made for; it keeps a workspace from then on. */
+    /** {@inheritDoc} It is cuBLAS, if JCublas loads the version it was built for; its workspace stays allocated. */
     @Override
     public synchronized MatrixLibrary.Choice matrixLibrary() {
         enter();
         if (matrixLibrary == null) {
-            checkNotRecording("a library cannot be loaded");
+            checkNotCapturing("a library cannot be loaded");
             matrixLibrary = Cublas.find(this);
         }
         return matrixLibrary;
@@ -328,12 +333,12 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     @Override
     public void synchronize() {
         enter();
-        checkNotRecording("nothing can be waited for");
-        recording.lock();
+        checkNotCapturing("the device cannot be synchronised");
+        capturing.lock();
         try {
             pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize"));
         } finally {
-            recording.unlock();
+            capturing.unlock();
         }
     }
 
@@ -362,7 +367,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         return pool.ledger().limit();
     }
 
-    /** Bytes of freed blocks kept for reuse. */
+    /** Returns the bytes of freed blocks that are kept for reuse. */
     public long pooledBytes() {
         return pool.pooledBytes();
     }
@@ -372,15 +377,15 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         return pool.pooledBytes();
     }
 
-    /** Waits for all work and gives the kept blocks back to the driver. */
+    /** Synchronises with the device and returns the kept blocks to the driver. */
     public void trim() {
         enter();
-        checkNotRecording("memory cannot be given back");
-        recording.lock();
+        checkNotCapturing("memory cannot be returned to the driver");
+        capturing.lock();
         try {
             pool.trim();
         } finally {
-            recording.unlock();
+            capturing.unlock();
         }
     }
 

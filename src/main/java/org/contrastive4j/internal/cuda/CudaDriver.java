@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 final class CudaDriver {
     private static final int OLDEST = 12_000;
 
-    /** Loading happens when this class is first touched; what went wrong then stays wrong. */
+    /** Loads the library when this class is initialised; a failure is final for this process. */
     private static final class Loaded {
         static final @Nullable Throwable FAULT = load();
         static final @Nullable String PROBLEM = FAULT == null ? start() : missing(FAULT);
@@ -31,13 +31,13 @@ final class CudaDriver {
         }
     }
 
-    /** Number of GPUs; 0 without a usable driver. */
+    /** Returns the number of GPUs; 0 without a usable driver. */
     static int count() {
         int[] count = new int[1];
         return Loaded.PROBLEM == null && cuDeviceGetCount(count) == CUresult.CUDA_SUCCESS ? count[0] : 0;
     }
 
-    /** As in 12.6. */
+    /** Returns a version such as 12.6. */
     static String version() {
         int[] version = new int[1];
         cuDriverGetVersion(version);
@@ -77,13 +77,12 @@ final class CudaDriver {
         }
         result = cuInit(0);
         if (result == CUresult.CUDA_ERROR_NO_DEVICE) {
-            return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether "
-                    + "CUDA_VISIBLE_DEVICES hides "
-                    + "it or the container was started without it";
+            return "no CUDA device: the NVIDIA driver is installed but sees no GPU; check whether "
+                    + "CUDA_VISIBLE_DEVICES hides it or the container was started without it";
         }
         return result == CUresult.CUDA_SUCCESS
                 ? null
                 : "no CUDA device: the NVIDIA driver does not start (" + CudaErrors.name(result)
-                        + "); look whether nvidia-smi works here";
+                        + "); check whether nvidia-smi works";
     }
 }

@@ -16,7 +16,7 @@ import org.contrastive4j.device.PtxModule.Launch;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Turns what the driver returns into exceptions, and remembers the first error that it does not recover from.
+ * Converts result codes of the driver to exceptions, and stores the first error that the driver does not recover from.
  *
  * <p>Launches are asynchronous: a fault is reported by a later call. The last launches are kept so that its message can
  * name them.
@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 final class CudaErrors {
     private static final int REMEMBERED = 4;
 
-    /** After these the context is dead: every later call returns the same. */
+    /** Errors that destroy the context: every later call returns the same code. */
     private static final Set<Integer> STICKY = Set.of(
             CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED,
             CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION, CUresult.CUDA_ERROR_MISALIGNED_ADDRESS,
@@ -33,7 +33,7 @@ final class CudaErrors {
             CUresult.CUDA_ERROR_INVALID_PC, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE,
             CUresult.CUDA_ERROR_NVLINK_UNCORRECTABLE, CUresult.CUDA_ERROR_CONTEXT_IS_DESTROYED);
 
-    /** What a launch returns when it cannot be done and nothing has run. */
+    /** Codes of launches that are refused before anything runs. */
     private static final Set<Integer> REFUSED = Set.of(
             CUresult.CUDA_ERROR_INVALID_VALUE,
             CUresult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
@@ -74,7 +74,7 @@ final class CudaErrors {
         return lost != null;
     }
 
-    /** @throws DeviceLostException when an earlier error was final */
+    /** @throws DeviceLostException when an earlier error destroyed the context */
     void checkAlive() {
         if (lost != null) {
             throw new DeviceLostException(device + " is lost until this process ends; the first error was: " + lost);
@@ -92,7 +92,7 @@ final class CudaErrors {
         check(result, call, () -> "");
     }
 
-    /** @param detail describes the call; evaluated only when it failed */
+    /** @param detail describes the call; evaluated only if it failed */
     void check(int result, String call, Supplier<String> detail) {
         if (result == CUresult.CUDA_SUCCESS) {
             return;
@@ -106,12 +106,12 @@ final class CudaErrors {
         }
         if (result >= CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
                 && result <= CUresult.CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD) {
-            message += "; waiting, allocating and copies through upload and download cannot be recorded";
+            message += "; synchronising, allocating, and copies through upload and download cannot be captured";
         }
         throw new DeviceException(message);
     }
 
-    /** After a launch: what the driver refuses before it runs is a {@link LaunchException}. */
+    /** Checks the result of a launch: a refusal before anything ran is a {@link LaunchException}. */
     void checkLaunch(int result, String call, String kernel, Launch launch, Object[] arguments) {
         if (REFUSED.contains(result)) {
             throw new LaunchException(call + " on " + device + " refused with " + describe(result) + ": "

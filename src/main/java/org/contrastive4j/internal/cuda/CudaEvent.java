@@ -13,7 +13,7 @@ import jcuda.driver.CUstream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceStream;
 
-/** An event that keeps the time. */
+/** An event with timing enabled. */
 final class CudaEvent extends CudaHandle implements DeviceStream.Event {
     private final CUevent event;
 
@@ -22,7 +22,7 @@ final class CudaEvent extends CudaHandle implements DeviceStream.Event {
         this.event = event;
     }
 
-    /** Of a stream of the device, on a thread that has entered it. */
+    /** Records an event in a stream. Requires that this thread has entered the device. */
     static CudaEvent record(CudaDevice device, CUstream stream) {
         CUevent event = new CUevent();
         device.errors().check(cuEventCreate(event, 0), "cuEventCreate");

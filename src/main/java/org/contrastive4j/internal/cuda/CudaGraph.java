@@ -16,7 +16,7 @@ import jcuda.driver.CUstreamCaptureMode;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
-/** Work that was recorded from a stream; the storages it names must stay open as long as it is launched. */
+/** Work captured from a stream; the storages it uses must stay open as long as it is launched. */
 final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
     private final CUgraphExec graph;
     private final int nodes;
@@ -27,10 +27,10 @@ final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
         this.nodes = nodes;
     }
 
-    /** On a thread that has entered the device. */
+    /** Captures work as a graph. Requires that this thread has entered the device. */
     static CudaGraph capture(CudaDevice device, CUstream stream, Runnable work) {
-        CUgraph recorded = new CUgraph();
-        device.beginRecording();
+        CUgraph template = new CUgraph();
+        device.beginCapture();
         try {
             device.errors()
                     .check(
@@ -38,30 +38,30 @@ final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
                             "cuStreamBeginCapture");
             try {
                 work.run();
-            } catch (RuntimeException | Error e) { // what the stream recorded so far is of no use
+            } catch (RuntimeException | Error e) { // the partial graph is of no use
                 device.enter();
-                if (cuStreamEndCapture(stream, recorded) == CUresult.CUDA_SUCCESS) {
-                    cuGraphDestroy(recorded);
+                if (cuStreamEndCapture(stream, template) == CUresult.CUDA_SUCCESS) {
+                    cuGraphDestroy(template);
                 }
                 throw e;
             }
             device.enter();
-            device.errors().check(cuStreamEndCapture(stream, recorded), "cuStreamEndCapture");
+            device.errors().check(cuStreamEndCapture(stream, template), "cuStreamEndCapture");
         } finally {
-            device.endRecording();
+            device.endCapture();
         }
         try {
-            return instantiate(device, recorded);
+            return instantiate(device, template);
         } finally {
-            cuGraphDestroy(recorded);
+            cuGraphDestroy(template);
         }
     }
 
-    private static CudaGraph instantiate(CudaDevice device, CUgraph recorded) {
+    private static CudaGraph instantiate(CudaDevice device, CUgraph template) {
         long[] nodes = new long[1];
-        device.errors().check(cuGraphGetNodes(recorded, null, nodes), "cuGraphGetNodes");
+        device.errors().check(cuGraphGetNodes(template, null, nodes), "cuGraphGetNodes");
         CUgraphExec graph = new CUgraphExec();
-        int result = cuGraphInstantiate(graph, recorded, 0);
+        int result = cuGraphInstantiate(graph, template, 0);
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
             throw new OutOfBudgetException(
                     -1,

@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cuda;
 
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** A driver resource that is released once: by its owner, or by its device when that is closed. */
+/** A driver resource that is released exactly once: by its owner, or by its device when the device is closed. */
 abstract class CudaHandle implements AutoCloseable {
     private final CudaDevice device;
     private final String kind;
@@ -22,7 +22,9 @@ abstract class CudaHandle implements AutoCloseable {
         return closed.get();
     }
 
-    /** Checks that this and its device can be used and makes the device this thread's own. */
+    /**
+     * Checks that this resource and its device are open, and makes the context of the device current on this thread.
+     */
     final void enter() {
         if (closed.get()) {
             throw new IllegalStateException(kind + " was used after close");
@@ -39,17 +41,17 @@ abstract class CudaHandle implements AutoCloseable {
         release();
     }
 
-    /** Gives it back; idempotent. */
+    /** Releases the resource; idempotent. */
     final void release() {
         if (closed.compareAndSet(false, true)) {
             device.disown(this);
-            if (!device.errors().isLost()) { // otherwise the driver has nothing left to give back
+            if (!device.errors().isLost()) { // otherwise the driver has released everything
                 device.enter();
                 destroy();
             }
         }
     }
 
-    /** Called at most once, on a living device. */
+    /** Releases the resource; called at most once, while the device is not lost. */
     abstract void destroy();
 }

@@ -21,7 +21,7 @@ import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
 import org.jspecify.annotations.Nullable;
 
-/** A function of a module, and the buffer for its arguments. */
+/** A function of a module, with the buffer that its arguments are packed into. */
 final class CudaKernel implements Kernel {
     private static final int SHARED_WITHOUT_ASKING = 48 << 10;
 
@@ -32,8 +32,8 @@ final class CudaKernel implements Kernel {
     private final Attributes attributes;
 
     /**
-     * The driver copies the arguments during the call, so one buffer is enough. Guarded by this, as are the fields
-     * below.
+     * Packed arguments. The driver copies them during the launch, so one buffer suffices. Guarded by this, as are the
+     * fields below.
      */
     private final ByteBuffer space;
 
@@ -91,6 +91,11 @@ final class CudaKernel implements Kernel {
                             + attributes.registers()
                             + " registers per thread, or it declares that limit");
         }
+        if (launch.cluster() != null) {
+            throw new LaunchException("kernel " + name + " was given clusters of " + launch.cluster()
+                    + " at the launch, which the driver interface of this library does not have; declare"
+                    + " .reqnctapercluster in the PTX text");
+        }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
         synchronized (this) {
             allowShared(launch.sharedBytes());
@@ -131,7 +136,7 @@ final class CudaKernel implements Kernel {
         device.errors().remember(name, launch, arguments);
     }
 
-    /** Asks the driver for more dynamic shared memory than every kernel may have, once for each new maximum. */
+    /** Opts in to more than 48 KiB of dynamic shared memory, once for each new maximum. */
     private synchronized void allowShared(int bytes) {
         if (bytes <= dynamicShared) {
             return;

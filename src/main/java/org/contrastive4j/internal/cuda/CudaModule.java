@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.cuda;
 
 import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
+import static jcuda.driver.JCudaDriver.cuModuleGetGlobal;
 import static jcuda.driver.JCudaDriver.cuModuleLoadDataJIT;
 import static jcuda.driver.JCudaDriver.cuModuleUnload;
 
@@ -17,20 +18,21 @@ import jcuda.driver.CUjit_option;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.JITOptions;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Signatures;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** PTX that the driver has assembled for its GPU. */
+/** A module: PTX that the driver has assembled for its GPU. */
 final class CudaModule implements PtxModule {
     private static final Logger LOG = LoggerFactory.getLogger(CudaModule.class);
     private static final int LOG_BYTES = 1 << 16;
 
-    /** Error codes caused by the text. */
+    /** Result codes that mean that the text is at fault. */
     private static final Set<Integer> REFUSED = Set.of(
             CUresult.CUDA_ERROR_INVALID_PTX,
             CUresult.CUDA_ERROR_INVALID_IMAGE,
@@ -52,12 +54,13 @@ final class CudaModule implements PtxModule {
         this.signatures = signatures;
     }
 
-    /** On a thread that has entered the device. */
+    /** Requires that this thread has entered the device. */
     static CudaModule load(CudaDevice device, String name, String ptx) {
         PtxHeader header = PtxHeader.read(name, ptx);
         Map<String, List<Parameter>> signatures = Signatures.of(name, ptx);
         byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
-        // outside the heap: the garbage collector waits while the driver reads an array, and big kernels take seconds
+        // off the heap: the garbage collector would wait while the driver reads an array, and large kernels take
+        // seconds
         ByteBuffer image = ByteBuffer.allocateDirect(text.length + 1).put(text).rewind();
         JITOptions options = new JITOptions();
         options.putBytes(CUjit_option.CU_JIT_INFO_LOG_BUFFER, new byte[LOG_BYTES]);
@@ -105,6 +108,19 @@ final class CudaModule implements PtxModule {
     }
 
     @Override
+    public DeviceStorage variable(String variable) {
+        device.enter();
+        DevicePointer address = new DevicePointer();
+        long[] bytes = new long[1];
+        int result = cuModuleGetGlobal(address, bytes, module, variable);
+        if (result == CUresult.CUDA_ERROR_NOT_FOUND) {
+            throw new PtxException(name, 0, 0, "there is no variable " + variable);
+        }
+        device.errors().check(result, "cuModuleGetGlobal", () -> variable + " of " + name);
+        return CudaStorage.ofModule(device, address.address(), bytes[0]);
+    }
+
+    @Override
     public Kernel kernel(String kernel) {
         device.enter();
         if (!signatures.containsKey(kernel)) {
@@ -132,7 +148,7 @@ final class CudaModule implements PtxModule {
                         signatures.get(kernel), "the source declares every entry that the driver finds"));
     }
 
-    /** On a thread that has entered the device. */
+    /** Requires that this thread has entered the device. */
     void unload() {
         device.errors().check(cuModuleUnload(module), "cuModuleUnload", () -> name);
     }

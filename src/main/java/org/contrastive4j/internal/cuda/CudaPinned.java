@@ -24,7 +24,7 @@ final class CudaPinned extends CudaHandle implements PinnedBuffer {
                     + ": Java buffers are no larger; use several");
         }
         device.enter();
-        device.checkNotRecording("pinned memory cannot be allocated");
+        device.checkNotCapturing("pinned memory cannot be allocated");
         Pointer block = new Pointer();
         device.errors().check(cuMemAllocHost(block, Math.max(1, bytes)), "cuMemAllocHost", () -> bytes + " bytes");
         return new CudaPinned(device, block, (int) bytes);
@@ -36,7 +36,7 @@ final class CudaPinned extends CudaHandle implements PinnedBuffer {
         return bytes;
     }
 
-    /** The address of byte {@code at}, of which {@code count} are to be copied. */
+    /** Returns the address of byte {@code at}, from which {@code count} bytes are copied. */
     Pointer pointer(long at, long count) {
         enter();
         CudaStorage.checkRange(at, count, bytes.capacity(), "a pinned buffer");

@@ -22,18 +22,18 @@ import org.jspecify.annotations.Nullable;
 /**
  * Memory of one GPU, counted, and kept for the next allocation of the same size.
  *
- * <p>A freed block may still be used by work that its stream has not done yet. The same stream may have it at once,
- * because its later work is ordered after; other streams only after a synchronisation. The driver's own pool would do
- * the same, but JCuda cannot set its release threshold, and with the one it begins with the driver takes all free
- * memory back at every wait.
+ * <p>A freed block may still be used by enqueued work of its stream. The same stream can reuse it at once, because its
+ * later work is ordered after that; other streams can only after a synchronisation. The driver's own pool
+ * (cuMemAllocAsync) works alike, but JCuda cannot set its release threshold, and with the default of 0 the driver
+ * releases all free memory at every synchronisation.
  */
 final class CudaPool {
     private static final long ALIGNMENT = 256;
 
-    /** A freed block; a new object each time, so that one that was taken and freed again is another one. */
+    /** A freed block; a new object each time it is freed, so that identity tells one use from the next. */
     private static final class Block {
         private final long address;
-        private @Nullable CudaStream usedBy; // null when nothing uses it any more
+        private @Nullable CudaStream usedBy; // null when no enqueued work uses it
 
         Block(long address, @Nullable CudaStream usedBy) {
             this.address = address;
@@ -67,7 +67,7 @@ final class CudaPool {
         return storage;
     }
 
-    /** A kept block, 0 when there is none for this stream. */
+    /** Returns the address of a kept block that this stream may reuse, 0 when there is none. */
     private long take(long bytes, CudaStream stream) {
         Iterator<Block> blocks = free.getOrDefault(bytes, new ArrayDeque<>()).iterator();
         while (blocks.hasNext()) {
@@ -85,7 +85,7 @@ final class CudaPool {
         DevicePointer block = new DevicePointer();
         long reserved = blockBytes(bytes);
         int result = reserved < bytes ? CUresult.CUDA_ERROR_OUT_OF_MEMORY : cuMemAlloc(block, reserved);
-        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0 && device.unlessRecording(this::trim)) {
+        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0 && device.unlessCapturing(this::trim)) {
             result = cuMemAlloc(block, reserved);
         }
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
@@ -97,7 +97,8 @@ final class CudaPool {
                     ledger.current(),
                     ledger.limit(),
                     device.facts().name() + " has " + left[0] + " of " + total[0]
-                            + " bytes left; use smaller chunks, or look which other program has the rest");
+                            + " bytes left; use smaller chunks, or check with nvidia-smi which other process "
+                            + "uses the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
         return block.address();
@@ -115,10 +116,10 @@ final class CudaPool {
     }
 
     /**
-     * Makes the blocks that were freed before the wait ready for every stream.
+     * Synchronises, and makes the blocks that were freed before available to every stream.
      *
-     * @param stream whose blocks, null for all
-     * @param wait until the work given so far is done
+     * @param stream whose blocks become available; null for those of all streams
+     * @param wait blocks until the work enqueued so far is complete
      */
     void settle(@Nullable CudaStream stream, Runnable wait) {
         List<Block> waiting = new ArrayList<>();
@@ -137,8 +138,8 @@ final class CudaPool {
     }
 
     /**
-     * Waits for all work and gives the kept blocks back to the driver; on a thread that has entered the device,
-     * no thread capturing.
+     * Synchronises with the device and returns the kept blocks to the driver. Requires that this thread has entered the
+     * device and no thread captures.
      */
     synchronized void trim() {
         device.errors().check(cuCtxSynchronize(), "cuCtxSynchronize");
@@ -151,7 +152,7 @@ final class CudaPool {
         pooled = 0;
     }
 
-    /** Requested bytes, without the rounding of blocks. */
+    /** Returns the requested bytes, without the rounding of blocks. */
     AllocationLedger<CudaStorage> ledger() {
         return ledger;
     }
@@ -161,9 +162,9 @@ final class CudaPool {
     }
 
     /**
-     * Frees everything, on a thread that has entered the device or with the device lost.
+     * Frees all blocks. Requires that this thread has entered the device, or that the device is lost.
      *
-     * @return what to throw when storages were still open, else null
+     * @return the exception to throw when storages were still open, else null
      */
     @Nullable
     MemoryLeakException close() {

@@ -3,7 +3,7 @@ package org.contrastive4j.internal.cuda;
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
-/** A block of the pool, or a part of one. */
+/** A block of the pool, or a view of a part of one. */
 final class CudaStorage extends DeviceStorage {
     private final CudaDevice device;
     private final CudaStream stream;
@@ -12,7 +12,7 @@ final class CudaStorage extends DeviceStorage {
     private final Runnable afterClose;
 
     /**
-     * @param stream whose work is done before the block is given to others
+     * @param stream that the block is allocated for; other streams reuse it only after a synchronisation
      */
     CudaStorage(CudaDevice device, long bytes, CudaStream stream, long address) {
         super(device, bytes);
@@ -21,6 +21,20 @@ final class CudaStorage extends DeviceStorage {
         this.address = address;
         whole = this;
         afterClose = () -> device.pool().release(this);
+    }
+
+    private CudaStorage(CudaDevice device, long address, long bytes) {
+        super(device, bytes);
+        this.device = device;
+        this.stream = (CudaStream) device.stream();
+        this.address = address;
+        whole = this;
+        afterClose = () -> {};
+    }
+
+    /** Memory of a variable, which belongs to its module. */
+    static CudaStorage ofModule(CudaDevice device, long address, long bytes) {
+        return new CudaStorage(device, address, bytes);
     }
 
     private CudaStorage(CudaStorage whole, long address, long bytes, Runnable afterClose) {
@@ -36,7 +50,7 @@ final class CudaStorage extends DeviceStorage {
         return stream;
     }
 
-    /** First byte, also after close. */
+    /** Returns the address of the first byte, also after close. */
     long blockAddress() {
         return address;
     }
@@ -53,7 +67,7 @@ final class CudaStorage extends DeviceStorage {
         return part(at, bytes, () -> {});
     }
 
-    /** A view whose close is noticed. */
+    /** {@inheritDoc} The view is tracked, so that use after close is reported. */
     CudaStorage part(long at, long bytes, Runnable whenClosed) {
         address();
         checkRange(at, bytes, bytes(), "a storage");
@@ -66,21 +80,21 @@ final class CudaStorage extends DeviceStorage {
         }
     }
 
-    /** The address of byte {@code at}, of which {@code count} are to be copied. */
+    /** Returns the address of byte {@code at}, from which {@code count} bytes are copied. */
     DevicePointer pointer(long at, long count) {
         long first = address();
         checkRange(at, count, bytes(), "a storage");
         return new DevicePointer(first + at);
     }
 
-    /** {@inheritDoc} Waits for all work of the device first, then until the bytes are there. */
+    /** {@inheritDoc} Synchronises with the device before the copy and after it. */
     @Override
     public void upload(long at, ByteBuffer source) {
         pointer(at, source.remaining());
         device.staging().upload(this, at, source);
     }
 
-    /** {@inheritDoc} Waits for all work of the device first, then until the bytes are there. */
+    /** {@inheritDoc} Synchronises with the device before the copy and after it. */
     @Override
     public void download(long at, ByteBuffer target) {
         pointer(at, target.remaining());

@@ -13,13 +13,13 @@ import java.nio.ByteBuffer;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.jspecify.annotations.Nullable;
 
-/** A stream that waits for no other, the driver's default stream included; or a stream of the caller. */
+/** A non-blocking stream, which does not synchronise with the default stream; or a stream of the caller. */
 final class CudaStream extends CudaHandle implements DeviceStream {
     private final CUstream stream;
     private final boolean owned;
@@ -80,7 +80,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
 
     private CudaPinned pinned(PinnedBuffer buffer) {
         if (buffer instanceof CudaPinned own) {
-            return own; // memory that is pinned for one GPU is so for all
+            return own; // memory that is pinned for one GPU is pinned for all
         }
         throw new DeviceException("a pinned buffer of another kind of device was given: " + buffer);
     }
@@ -112,22 +112,22 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     @Override
     public DeviceStream.Event record() {
         enter();
-        device().checkNotRecording("an event cannot be recorded");
+        device().checkNotCapturing("an event cannot be recorded");
         return CudaEvent.record(device(), stream);
     }
 
     @Override
     public void await(DeviceStream.Event event) {
         var earlier = CudaEvent.of(event).handle();
-        enter(); // last: the event may be of another device
-        device().checkNotRecording("an event cannot be awaited");
+        enter(); // last, because the event may belong to another device
+        device().checkNotCapturing("an event cannot be awaited");
         check(cuStreamWaitEvent(stream, earlier, 0), "cuStreamWaitEvent");
     }
 
     @Override
     public void upload(ByteBuffer source, DeviceStorage target, long at) {
         enter();
-        device().checkNotRecording("bytes of the host cannot be copied");
+        device().checkNotCapturing("bytes of the host cannot be copied");
         device().own(target).pointer(at, source.remaining());
         staging.upload(source, target, at);
     }
@@ -155,19 +155,20 @@ final class CudaStream extends CudaHandle implements DeviceStream {
         return capturing;
     }
 
-    /** A part of the scratch of what this stream records. */
+    /** Allocates a part of the scratch memory of the current capture. */
     CudaStorage fromScratch(long bytes) {
         CudaStorage whole = scratch;
         ScratchSpace space = scratchSpace;
         if (whole == null || space == null) {
-            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
-                    + "scratch memory and allocate for the stream that records");
+            throw new DeviceException(
+                    "memory cannot be allocated while work is captured; do it before, or capture with "
+                            + "scratch memory and allocate for the stream that captures");
         }
         long at = space.allocate(bytes);
         return whole.part(at, bytes, () -> space.free(at));
     }
 
-    /** {@inheritDoc} The stream of the device itself only waits: the device gives it back. */
+    /** {@inheritDoc} The default stream of the device is only synchronised; the device destroys it. */
     @Override
     public void close() {
         if (this != device().stream()) {

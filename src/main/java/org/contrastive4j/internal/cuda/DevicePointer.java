@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cuda;
 
 import jcuda.driver.CUdeviceptr;
 
-/** An address of the device as JCuda takes it, with the number inside, which JCuda hides. */
+/** A device address as JCuda expects it; makes the numerical address accessible, which JCuda hides. */
 final class DevicePointer extends CUdeviceptr {
     DevicePointer() {}
 

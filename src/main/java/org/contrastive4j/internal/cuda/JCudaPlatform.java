@@ -10,7 +10,7 @@ public final class JCudaPlatform {
 
     private JCudaPlatform() {}
 
-    /** Whether JCuda has native libraries for the operating system and processor of this JVM. */
+    /** Returns whether JCuda has native libraries for the operating system and processor of this JVM. */
     public static boolean supported() {
         return supported(System.getProperty("os.name"), System.getProperty("os.arch"));
     }
@@ -22,7 +22,7 @@ public final class JCudaPlatform {
     }
 
     /**
-     * Explains why something of JCuda is missing here.
+     * Returns a message that says why a part of JCuda is missing on this platform.
      *
      * @param what such as {@code no CUDA}
      */
@@ -33,7 +33,7 @@ public final class JCudaPlatform {
     }
 
     /**
-     * Explains why natives of JCuda that exist for this platform do not load.
+     * Returns a message that says why a native library of JCuda for this platform does not load.
      *
      * @param what such as {@code the PTX assembler}
      * @param fault what loading them threw

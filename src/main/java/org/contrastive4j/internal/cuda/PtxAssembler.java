@@ -18,15 +18,15 @@ import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Signatures;
 
 /**
- * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: accepts PTX up to {@code .version 8.0} and
- * tells what becomes of it.
+ * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: assembles PTX up to {@code .version 8.0} and
+ * reports registers, spills, shared memory and barriers of each kernel.
  *
- * <p>It runs inside this process and was made for correct text. Wrong text gives a {@link PtxException}, but for some
- * that is wrong in rare ways, such as {@code _} where a load's register should be, the assembler itself ends the
- * process. So it is for kernels of this library, not for text of strangers.
+ * <p>It runs inside this process. Invalid text usually gives a {@link PtxException}, but some rare errors, such as
+ * {@code _} in place of the destination register of a load, crash the assembler and with it the process. Therefore pass
+ * only trusted text, such as the kernels of this library.
  *
- * <p>A driver assembles the text once more, with its own and often newer assembler, so that numbers on a GPU may
- * differ a little.
+ * <p>A driver assembles the text again with its own, often newer assembler, so the resources on a GPU may differ
+ * slightly.
  */
 public final class PtxAssembler {
     private static final Pattern COMPILING = Pattern.compile("Compiling entry function '([^']+)'");
@@ -40,12 +40,12 @@ public final class PtxAssembler {
     private PtxAssembler() {}
 
     /**
-     * Assembles and reports.
+     * Assembles a text and returns the resources of its kernels.
      *
      * @param file for messages
      * @param architecture such as {@code sm_90a}
      * @throws PtxException naming the line and what is wrong there
-     * @throws DeviceException when the assembler itself is not on this machine or fails
+     * @throws DeviceException when the assembler is not installed or fails
      */
     public static Assembly assemble(String file, String ptx, String architecture) {
         PtxHeader header = PtxHeader.read(file, ptx);
@@ -72,9 +72,9 @@ public final class PtxAssembler {
     }
 
     /**
-     * Of the CUDA it comes from, as in 12.0.
+     * Returns the version of the CUDA toolkit that the assembler is from, such as 12.0.
      *
-     * @throws DeviceException when the assembler is not on this machine
+     * @throws DeviceException when the assembler is not installed
      */
     public static String version() {
         int[] major = new int[1];
@@ -165,7 +165,9 @@ public final class PtxAssembler {
         return ByteBuffer.wrap(program).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** Barriers by kernel: bits 20 to 26 of the flags of its section in the ELF file; the log does not contain them. */
+    /**
+     * Returns the number of barriers of each kernel: bits 20 to 26 of the flags of its ELF section; the log omits them.
+     */
     private static Map<String, Integer> barriers(ByteBuffer elf) {
         int headers = (int) elf.getLong(40);
         int size = elf.getShort(58);
@@ -216,7 +218,7 @@ public final class PtxAssembler {
                                 barriers.getOrDefault(entry, 0)));
             }
         }
-        entries.values().removeIf(Objects::isNull); // declared and never defined
+        entries.values().removeIf(Objects::isNull); // declared but not defined
         return entries;
     }
 }

@@ -6,15 +6,15 @@ import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.parse.Signatures;
 
 /**
- * The first two directives of a PTX text, and the text as it is safe to assemble.
+ * The first two directives of a PTX text, and the text in a form that is safe to assemble.
  *
- * <p>NVIDIA's assembler dereferences null and takes the process with it when it fails before it has read both
- * directives, or when the text ends in a comment. So a text that does not begin with them in full is refused here,
- * and comments do not reach the assembler.
+ * <p>NVIDIA's assembler dereferences null and crashes the process when it fails before it has read both directives, or
+ * when the text ends in a comment. Therefore a text that does not begin with both directives is refused, and comments
+ * are removed.
  *
  * @param version as in {@code .version 8.0}
  * @param target as in {@code .target sm_90a}
- * @param text without comments, every line where it was
+ * @param text without comments, with the line numbers of the original
  */
 record PtxHeader(String version, String target, String text) {
     private static final Pattern VERSION = Pattern.compile("\\s*+\\.version\\s++(\\d+\\.\\d+)(?=\\s)");

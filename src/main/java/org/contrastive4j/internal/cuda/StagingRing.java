@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.cuda;
 
 import java.nio.ByteBuffer;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /**
  * Copies Java buffers to the device in the order of one stream, through pieces of pinned memory that are used in turn:

@@ -5,8 +5,7 @@ import java.util.TreeMap;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
- * Hands out parts of one storage and takes them back: memory for work that is recorded, whose addresses are part of the
- * recording.
+ * Allocates and frees parts of one storage: memory for captured work, whose addresses are part of the graph.
  *
  * <p>A freed part may be reused at once: work captured later also runs later. The lowest
  * free range that is large enough is taken, so that the same requests get the same offsets. Not thread-safe.

@@ -25,6 +25,16 @@ public record Function(
         List<Instruction> body,
         boolean defined,
         int line) {
+    /** Returns the same function under another name. */
+    Function named(String other) {
+        return new Function(other, entry, parameters, returns, registers, variables, directives, body, defined, line);
+    }
+
+    /** Returns the same function with other instructions. */
+    Function withBody(List<Instruction> other) {
+        return new Function(name, entry, parameters, returns, registers, variables, directives, other, defined, line);
+    }
+
     /** Bytes of the parameters, offsets and alignment included. */
     public int parameterBytes() {
         int end = 0;

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class FunctionParser {
     private static final int MOST_PARAMETER_BYTES = 32_764;
+    static final String VECTOR_ELEMENTS = "xyzwabcd";
 
     private final TokenStream tokens;
     private final String file;
@@ -30,6 +32,7 @@ final class FunctionParser {
         final @Nullable Scope outer;
         final Map<String, Register> registers = new HashMap<>();
         final Map<String, Range> ranges = new HashMap<>();
+        final Map<String, List<Register>> vectors = new HashMap<>();
         final Map<String, Variable> variables = new HashMap<>();
         final Map<String, Integer> labels = new HashMap<>();
         final Map<String, List<String>> targets = new HashMap<>();
@@ -39,8 +42,8 @@ final class FunctionParser {
         }
     }
 
-    /** {@code %r<count>}: registers %r0 ... %r(count-1). */
-    record Range(Type type, int count) {}
+    /** {@code %r<count>}: registers %r0 ... %r(count-1), each of so many elements. */
+    record Range(Type type, int count, int elements) {}
 
     FunctionParser(TokenStream tokens, String file, List<Variable> module, List<Function> functions) {
         this.tokens = tokens;
@@ -188,23 +191,28 @@ final class FunctionParser {
 
     private void registers() {
         tokens.next();
-        int vector = tokens.peek().is(".v2") ? 2 : tokens.peek().is(".v4") ? 4 : 1;
-        if (vector > 1) {
-            throw tokens.peek().error("vector registers are not supported, name the elements one by one");
-        }
+        int elements = tokens.accept(".v2") ? 2 : tokens.accept(".v4") ? 4 : tokens.accept(".v8") ? 8 : 1;
         Type type = tokens.type();
         do {
             Token name = tokens.word();
             if (tokens.accept("<")) {
-                if (scope.ranges.put(name.text(), new Range(type, tokens.integer())) != null) {
+                if (scope.ranges.put(name.text(), new Range(type, tokens.integer(), elements)) != null) {
                     throw name.error("registers " + name.text() + "<...> are declared twice");
                 }
                 tokens.expect(">");
-            } else if (scope.registers.put(name.text(), declare(name.text(), type)) != null) {
+            } else if (elements == 1
+                    ? scope.registers.put(name.text(), declare(name.text(), type)) != null
+                    : scope.vectors.put(name.text(), declare(name.text(), type, elements)) != null) {
                 throw name.error("register " + name.text() + " is declared twice");
             }
         } while (tokens.accept(","));
         tokens.expect(";");
+    }
+
+    private List<Register> declare(String name, Type type, int elements) {
+        return IntStream.range(0, elements)
+                .mapToObj(k -> declare(name + "." + VECTOR_ELEMENTS.charAt(k), type))
+                .toList();
     }
 
     private void declare(Variable variable, Token start) {
@@ -227,23 +235,49 @@ final class FunctionParser {
             if (register != null) {
                 return register;
             }
-            int digits = name.length();
-            while (digits > 0 && Character.isDigit(name.charAt(digits - 1))) {
-                digits--;
-            }
-            Range range = here.ranges.get(name.substring(0, digits));
-            String number = name.substring(digits);
-            if (range != null
-                    && !number.isEmpty()
-                    && number.length() < 9
-                    && (number.length() == 1 || number.charAt(0) != '0')
-                    && Integer.parseInt(number) < range.count()) {
+            Range range = range(here, name);
+            if (range != null && range.elements() == 1) {
                 Register made = declare(name, range.type());
                 here.registers.put(name, made);
                 return made;
             }
         }
         return null;
+    }
+
+    /** The elements of the vector register of that name here; null when there is none. */
+    @Nullable
+    List<Register> vector(String name) {
+        for (Scope here = scope; here != null; here = here.outer) {
+            List<Register> vector = here.vectors.get(name);
+            if (vector != null) {
+                return vector;
+            }
+            Range range = range(here, name);
+            if (range != null && range.elements() > 1) {
+                List<Register> made = declare(name, range.type(), range.elements());
+                here.vectors.put(name, made);
+                return made;
+            }
+        }
+        return null;
+    }
+
+    /** The range of registers that a name belongs to; null when there is none. */
+    private static @Nullable Range range(Scope here, String name) {
+        int digits = name.length();
+        while (digits > 0 && Character.isDigit(name.charAt(digits - 1))) {
+            digits--;
+        }
+        Range range = here.ranges.get(name.substring(0, digits));
+        String number = name.substring(digits);
+        return range != null
+                        && !number.isEmpty()
+                        && number.length() < 9
+                        && (number.length() == 1 || number.charAt(0) != '0')
+                        && Integer.parseInt(number) < range.count()
+                ? range
+                : null;
     }
 
     /** The variable of that name here; null when there is none. */
@@ -305,16 +339,7 @@ final class FunctionParser {
                                 ? place(symbol, scopes.get(i), instruction)
                                 : operand);
             }
-            resolved.add(new Instruction(
-                    instruction.guard(),
-                    instruction.opcode(),
-                    instruction.modifiers(),
-                    List.copyOf(operands),
-                    instruction.file(),
-                    instruction.line(),
-                    instruction.column(),
-                    instruction.text(),
-                    instruction.origin()));
+            resolved.add(instruction.withOperands(List.copyOf(operands)));
         }
         return List.copyOf(resolved);
     }

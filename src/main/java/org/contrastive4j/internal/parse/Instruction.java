@@ -24,6 +24,11 @@ public record Instruction(
         int column,
         String text,
         @Nullable String origin) {
+    /** Returns the same instruction with other operands. */
+    Instruction withOperands(List<Operand> other) {
+        return new Instruction(guard, opcode, modifiers, other, file, line, column, text, origin);
+    }
+
     public boolean has(String modifier) {
         return modifiers.contains(modifier);
     }

@@ -95,6 +95,10 @@ final class OperandParser {
         if (text.equals("_")) {
             return new Operand.Sink();
         }
+        List<Register> vector = names.vector(text);
+        if (vector != null) {
+            return element(vector);
+        }
         if (text.startsWith("%")
                 && tokens.peek().kind() == Token.Kind.DOT_WORD
                 && tokens.peek().glued()) {
@@ -116,6 +120,24 @@ final class OperandParser {
             offset = ((Operand.Int) whole()).value();
         }
         return new Operand.Symbol(text, variable, offset);
+    }
+
+    /** A vector register as a whole, or the element after its name: {@code .x .y .z .w} or {@code .r .g .b .a}. */
+    private Operand element(List<Register> vector) {
+        Token token = tokens.peek();
+        if (token.kind() != Token.Kind.DOT_WORD || !token.glued()) {
+            return new Operand.Vec(vector.stream()
+                    .map(register -> (Operand) new Operand.Reg(register, false))
+                    .toList());
+        }
+        tokens.next();
+        String name = token.text().substring(1);
+        int index = name.length() != 1 ? -1 : Math.max("xyzw".indexOf(name), "rgba".indexOf(name));
+        if (index < 0 || index >= vector.size()) {
+            throw token.error(
+                    "expected an element of a vector register of " + vector.size() + ", such as .x, found " + token);
+        }
+        return new Operand.Reg(vector.get(index), false);
     }
 
     private Operand whole() {

@@ -1,8 +1,10 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
@@ -16,6 +18,7 @@ public final class Parser {
     private final String file;
     private final List<Variable> variables = new ArrayList<>();
     private final List<Function> functions = new ArrayList<>();
+    private final Map<String, String> linkage = new HashMap<>();
     private String version = "";
     private String target = "";
 
@@ -68,17 +71,22 @@ public final class Parser {
             declaration();
         }
         checkNames();
-        return new Program(file, version, target, List.copyOf(variables), List.copyOf(functions));
+        return new Program(file, version, target, List.copyOf(variables), List.copyOf(functions), Map.copyOf(linkage));
     }
 
     private void declaration() {
-        boolean external = false;
+        String linking = null;
         while (LINKING.contains(tokens.peek().text())) {
-            external |= tokens.next().is(".extern");
+            linking = tokens.next().text();
         }
+        boolean external = ".extern".equals(linking);
         Token token = tokens.peek();
         switch (token.text()) {
-            case ".entry", ".func" -> functions.add(new FunctionParser(tokens, file, variables, functions).function());
+            case ".entry", ".func" -> {
+                Function function = new FunctionParser(tokens, file, variables, functions).function();
+                functions.add(function);
+                note(function.name(), linking, function.defined());
+            }
             case ".global", ".const", ".shared" -> {
                 for (Variable variable :
                         new Declarations(tokens, this::variable, this::isFunction).variables(external)) {
@@ -87,17 +95,40 @@ public final class Parser {
                         throw token.error("variable " + variable.name() + " is declared twice");
                     }
                     variables.add(variable);
+                    note(variable.name(), linking, !variable.external());
                 }
                 tokens.expect(";");
             }
             case ".section" -> section();
-            case ".pragma", ".alias" -> {
+            case ".alias" -> alias();
+            case ".pragma" -> {
                 while (!tokens.accept(";")) {
                     tokens.next();
                 }
             }
             default -> throw token.error("expected a declaration such as .visible .entry, found " + token);
         }
+    }
+
+    /** Notes how a name is linked; a definition says more than a declaration. */
+    private void note(String name, @Nullable String linking, boolean defined) {
+        if (linking != null && (defined || !linkage.containsKey(name))) {
+            linkage.put(name, linking);
+        }
+    }
+
+    /** {@code .alias a, b;}: the declared function a is the defined function b. */
+    private void alias() {
+        tokens.next();
+        Token name = tokens.word();
+        tokens.expect(",");
+        Token original = tokens.word();
+        tokens.expect(";");
+        Function function = functions.stream()
+                .filter(one -> one.name().equals(original.text()) && one.defined())
+                .findFirst()
+                .orElseThrow(() -> original.error("there is no function " + original.text() + " with a body"));
+        functions.add(function.named(name.text()));
     }
 
     private boolean isFunction(String name) {

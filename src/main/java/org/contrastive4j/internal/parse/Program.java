@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
+import java.util.Map;
 
 /**
  * A parsed PTX text.
@@ -8,8 +9,16 @@ import java.util.List;
  * @param version as written, such as 8.0
  * @param target architecture, such as sm_90a
  * @param variables of the module: global, const and shared ones
+ * @param linkage by name of a function or variable that other files see or define: {@code .visible}, {@code .weak},
+ *     {@code .common} or {@code .extern}
  */
-public record Program(String file, String version, String target, List<Variable> variables, List<Function> functions) {
+public record Program(
+        String file,
+        String version,
+        String target,
+        List<Variable> variables,
+        List<Function> functions,
+        Map<String, String> linkage) {
     public List<Function> entries() {
         return functions.stream()
                 .filter(function -> function.entry() && function.defined())

@@ -39,6 +39,9 @@ public enum Type {
         for (Type type : values()) {
             BY_NAME.put(type.name().toLowerCase(Locale.ROOT), type);
         }
+        for (String handle : new String[] {"texref", "surfref", "samplerref"}) {
+            BY_NAME.put(handle, B64); // opaque: only instructions on textures and surfaces look into it
+        }
     }
 
     private final int bytes;

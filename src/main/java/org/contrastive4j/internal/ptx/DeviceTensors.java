@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

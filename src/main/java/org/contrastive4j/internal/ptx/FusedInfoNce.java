@@ -5,8 +5,8 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.kernels.FusedLoss;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -2,11 +2,11 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 
 /**
  * Computes C = alpha op(A) op(B) + beta C + bias on device addresses by the kernels {@code gemm_*_sm90a}, with 16-bit
@@ -237,7 +237,7 @@ public final class HopperGemm {
         new AddressChecks(NAME)
                 .read("operand", x, Math.max(1, batch * stride), bytes)
                 .written("image", image, batch * imageBytes, 16);
-        int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
+        int aligned = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
         for (int first = 0; first < batch; first += MOST_BATCH) {
             int matrices = Math.min(MOST_BATCH, batch - first);
             Launch.Dim grid = new Launch.Dim(Math.toIntExact(imageBytes / BLOCK_BYTES), matrices, 1);
@@ -250,7 +250,7 @@ public final class HopperGemm {
                             stride,
                             rows,
                             columns,
-                            wide);
+                            aligned);
         }
     }
 

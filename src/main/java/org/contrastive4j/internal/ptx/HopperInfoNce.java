@@ -175,7 +175,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             kernels.own(stream, n, pairs(0, 0), at + plan.positiveLogits, sums(0));
             for (int row = 0; row < n; row += plan.forwardRows) {
                 HopperTiling stripe = plan.fullTiling.part(Math.min(plan.forwardRows, n - row), m);
-                kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
+                kernels.shiftedForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
                 kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
             }
             kernels.finish(
@@ -230,7 +230,7 @@ public final class HopperInfoNce implements InfoNceKernels {
                 kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.scaleGradientPartials);
                 scalars(gradients, tiling.dots(), row + tiling.n() == in.n() && column + tiling.m() == in.m());
             }
-            long factor = HopperInfoNceLaunches.factor(pairs.numbers());
+            long factor = HopperInfoNceLaunches.factor(pairs.scalars());
             if (gradients.dx() != 0) {
                 kernels.rowGradients(
                         stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d, column > 0);

@@ -2,9 +2,9 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.List;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Precision;
 
 /**
@@ -46,7 +46,7 @@ public final class HopperInfoNceLaunches {
     private final Kernel begin;
     private final Kernel forward;
     private final Kernel storedForward;
-    private final Kernel wideForward;
+    private final Kernel shiftedForward;
     private final Kernel merge;
     private final Kernel own;
     private final Kernel finish;
@@ -72,7 +72,7 @@ public final class HopperInfoNceLaunches {
         begin = kernels.get("pairwise_begin_f32_sm90a");
         forward = kernels.get("pairwise_fwd_" + type + "_sm90a");
         storedForward = kernels.get("pairwise_fwd_" + type + "_stored_sm90a");
-        wideForward = kernels.get("pairwise_fwd_" + type + "_wide_sm90a");
+        shiftedForward = kernels.get("pairwise_fwd_" + type + "_wide_sm90a");
         merge = kernels.get("pairwise_merge_f32_sm90a");
         own = kernels.get("pairwise_own_f32_sm90a");
         finish = kernels.get("pairwise_finish_f32_sm90a");
@@ -123,9 +123,9 @@ public final class HopperInfoNceLaunches {
      *     all
      * @param firstRow first row of the rectangle
      * @param firstColumn first column of the rectangle
-     * @param numbers {@link #SCALARS_BYTES} written by {@link #begin}
+     * @param scalars {@link #SCALARS_BYTES} written by {@link #begin}
      */
-    record Pairs(long x, long y, long targets, int firstRow, int firstColumn, long numbers) {}
+    record Pairs(long x, long y, long targets, int firstRow, int firstColumn, long scalars) {}
 
     /**
      * The outputs of a forward pass.
@@ -155,8 +155,8 @@ public final class HopperInfoNceLaunches {
      * Computes the scalars from the logarithm of the scale and, if there are targets, clears the statistics of the
      * rows of each column.
      */
-    void begin(DeviceStream stream, long logScale, long numbers, long own, int m) {
-        begin.launch(stream, Launch.of(own == 0 ? 1 : ceil(m, 256), 256), logScale, numbers, own, m);
+    void begin(DeviceStream stream, long logScale, long scalars, long own, int m) {
+        begin.launch(stream, Launch.of(own == 0 ? 1 : ceil(m, 256), 256), logScale, scalars, own, m);
     }
 
     /**
@@ -195,9 +195,9 @@ public final class HopperInfoNceLaunches {
      * Computes the sums again relative to the largest of each row and column; returns at once if the constant shift
      * was sufficient.
      */
-    void wideForward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
+    void shiftedForward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
         forward(
-                wideForward,
+                shiftedForward,
                 stream,
                 tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES),
                 tiling,
@@ -222,7 +222,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("x", pairs.x)
                 .pointer("y", pairs.y)
                 .pointer("targets", pairs.targets)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .pointer("positive", statistics.positive)
                 .pointer("rowStatistics", statistics.rows)
                 .pointer("rowAts", statistics.rowAts)
@@ -246,7 +246,7 @@ public final class HopperInfoNceLaunches {
      * @param sums of the rows of the stripe, and of all columns
      * @param hardest I32 of the rows of the stripe, or 0
      * @param starts whether this is the first stripe
-     * @param wide whether the statistics are of {@link #wideForward}
+     * @param shifted whether the statistics are of {@link #shiftedForward}
      */
     void merge(
             DeviceStream stream,
@@ -256,7 +256,7 @@ public final class HopperInfoNceLaunches {
             Sums sums,
             long hardest,
             boolean starts,
-            boolean wide) {
+            boolean shifted) {
         KernelCall.of(merge)
                 .pointer("rowStatistics", statistics.rows)
                 .pointer("rowAts", statistics.rowAts)
@@ -269,14 +269,14 @@ public final class HopperInfoNceLaunches {
                 .pointer("columnSums", sums.columns)
                 .pointer("columnLargest", sums.columnLargest)
                 .pointer("columnPositives", sums.own)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .int32("n", tiling.n())
                 .int32("rowPartials", tiling.columnTiles())
                 .int32("rowStride", tiling.paddedRows())
                 .int32("columns", tiling.paddedColumns())
                 .int32("columnPartials", tiling.rowItems())
                 .flag("starts", starts)
-                .flag("shifted", wide)
+                .flag("shifted", shifted)
                 .launch(stream, Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256));
     }
 
@@ -288,7 +288,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("rowLargest", sums.rowLargest)
                 .pointer("columnLargest", sums.columnLargest)
                 .pointer("columnPositives", sums.own)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .int32("n", n)
                 .int32("fraction", fraction(n))
                 .launch(stream, Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS));
@@ -325,7 +325,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("columnSums", sums.columns)
                 .pointer("columnLargest", sums.columnLargest)
                 .pointer("columnPositives", sums.own)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)
@@ -343,10 +343,10 @@ public final class HopperInfoNceLaunches {
      * Computes result = (loss, row accuracy, column accuracy, mean positive logit) and dot = the sum of G times the
      * products of targets.
      */
-    void result(DeviceStream stream, int n, long blockSums, long numbers, long bias, long result, long dot) {
+    void result(DeviceStream stream, int n, long blockSums, long scalars, long bias, long result, long dot) {
         KernelCall.of(this.result)
                 .pointer("blockSums", blockSums)
-                .pointer("scalars", numbers)
+                .pointer("scalars", scalars)
                 .pointer("bias", bias)
                 .pointer("result", result)
                 .pointer("dot", dot)
@@ -367,7 +367,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("x", pairs.x)
                 .pointer("y", pairs.y)
                 .pointer("targets", pairs.targets)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)
@@ -390,7 +390,7 @@ public final class HopperInfoNceLaunches {
         KernelCall.of(storedGradients)
                 .pointer("packed", image)
                 .pointer("targets", pairs.targets)
-                .pointer("scalars", pairs.numbers)
+                .pointer("scalars", pairs.scalars)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)
@@ -403,13 +403,13 @@ public final class HopperInfoNceLaunches {
     /**
      * Computes dot += the partial sums, and dLogScale += dot times the factor of the gradients unless dLogScale is 0.
      */
-    void scalars(DeviceStream stream, long dots, long count, long dot, long numbers, long dLogScale) {
-        scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale, Math.toIntExact(count));
+    void scalars(DeviceStream stream, long dots, long count, long dot, long scalarsAt, long dLogScale) {
+        scalars.launch(stream, Launch.of(1, 1024), dots, dot, scalarsAt, dLogScale, Math.toIntExact(count));
     }
 
     /** Returns the address of the factor of G. */
-    static long factor(long numbers) {
-        return numbers + FACTOR_AT;
+    static long factor(long scalars) {
+        return scalars + FACTOR_AT;
     }
 
     /**

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.ptx.SixteenBitGemm.Products;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;

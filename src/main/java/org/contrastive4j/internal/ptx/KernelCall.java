@@ -2,8 +2,8 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.List;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
 

@@ -4,8 +4,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
 import org.contrastive4j.device.DeviceException.UnsupportedDeviceException;
-import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.PtxException;
 
 /** The kernels of this library on one device, by the names of their entries; {@code kernels/README.md} lists them. */

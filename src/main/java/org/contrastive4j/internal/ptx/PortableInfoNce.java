@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 
@@ -108,12 +108,12 @@ public final class PortableInfoNce implements InfoNceKernels {
     }
 
     /** Returns 1 if all rows of d floats from these addresses on can be copied 16 bytes at a time, else 0. */
-    static int wide(int d, long... addresses) {
-        boolean wide = d % 4 == 0;
+    static int aligned(int d, long... addresses) {
+        boolean aligned = d % 4 == 0;
         for (long address : addresses) {
-            wide &= address % 16 == 0;
+            aligned &= address % 16 == 0;
         }
-        return wide ? 1 : 0;
+        return aligned ? 1 : 0;
     }
 
     /** The launches of one call. */
@@ -122,14 +122,14 @@ public final class PortableInfoNce implements InfoNceKernels {
         private final InfoNceKernels.Inputs in;
         private final PortableInfoNcePlan plan;
         private final long at;
-        private final int wide;
+        private final int aligned;
 
         Call(DeviceStream stream, InfoNceKernels.Inputs in, PortableInfoNcePlan plan, long workspace) {
             this.stream = stream;
             this.in = in;
             this.plan = plan;
             this.at = workspace;
-            this.wide = wide(in.d(), in.x(), in.y());
+            this.aligned = aligned(in.d(), in.x(), in.y());
         }
 
         private KernelCall call(String kernel) {
@@ -143,7 +143,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("x", in.x())
                         .pointer("y", in.y())
                         .pointer("targets", in.targets())
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .pointer("positive", at + plan.positive)
                         .pointer("rows", at + plan.tileRows)
                         .pointer("at", at + plan.tileAts)
@@ -152,14 +152,14 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .int32("m", in.m())
                         .int32("d", in.d())
                         .int32("first", row)
-                        .int32("aligned", wide)
+                        .int32("aligned", aligned)
                         .launch(stream, grid(plan.columnTiles, tiles, 64));
             } else {
                 call(typed("fwd"))
                         .pointer("x", in.x())
                         .pointer("y", in.y())
                         .pointer("targets", in.targets())
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .pointer("positive", at + plan.positive)
                         .pointer("rows", at + plan.tileRows)
                         .pointer("at", at + plan.tileAts)
@@ -176,7 +176,7 @@ public final class PortableInfoNce implements InfoNceKernels {
         void forward(double gradientScale, long hardest, long result) {
             call(name("begin"))
                     .pointer("logScale", in.logScale())
-                    .pointer("scalars", at + plan.numbers)
+                    .pointer("scalars", at + plan.scalars)
                     .pointer("running", at + plan.running)
                     .int32("n", in.n())
                     .int32("m", in.m())
@@ -220,7 +220,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                     .pointer("column", at + plan.column)
                     .pointer("threshold", at + plan.bar)
                     .pointer("bias", in.bias())
-                    .pointer("scalars", at + plan.numbers)
+                    .pointer("scalars", at + plan.scalars)
                     .pointer("row", at + plan.row)
                     .pointer("result", result)
                     .int32("n", in.n())
@@ -239,7 +239,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                 if (gradients.dLogScale() != 0 || gradients.dBias() != 0) {
                     call(name("scalars"))
                             .pointer("sums", at + plan.tileSums)
-                            .pointer("scalars", at + plan.numbers)
+                            .pointer("scalars", at + plan.scalars)
                             .pointer("dLogScale", gradients.dLogScale())
                             .pointer("dBias", gradients.dBias())
                             .int32("count", plan.columnTiles * tiles)
@@ -261,7 +261,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("x", in.x())
                         .pointer("y", in.y())
                         .pointer("targets", in.targets())
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .pointer("row", at + plan.row)
                         .pointer("column", at + plan.column)
                         .pointer("g", g)
@@ -270,7 +270,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .int32("m", in.m())
                         .int32("d", in.d())
                         .int32("first", row)
-                        .int32("aligned", wide)
+                        .int32("aligned", aligned)
                         .float32("rowWeight", (float) in.rowWeight())
                         .float32("columnWeight", (float) in.columnWeight())
                         .launch(stream, grid(plan.columnTiles, tiles, 64));
@@ -279,7 +279,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("x", in.x())
                         .pointer("y", in.y())
                         .pointer("targets", in.targets())
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .pointer("row", at + plan.row)
                         .pointer("column", at + plan.column)
                         .pointer("g", g)
@@ -302,19 +302,19 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("g", g)
                         .pointer("b", in.y())
                         .pointer("c", dx)
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .int32("k", in.m())
                         .int32("d", in.d())
                         .int32("rows", rows)
                         .int32("pitch", plan.pitch)
-                        .int32("aligned", wide(in.d(), in.y(), dx))
+                        .int32("aligned", aligned(in.d(), in.y(), dx))
                         .launch(stream, grid(blocks(in.d(), 64), tiles, 64));
             } else {
                 call(typed("dx"))
                         .pointer("g", g)
                         .pointer("b", in.y())
                         .pointer("c", dx)
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .int32("k", in.m())
                         .int32("d", in.d())
                         .int32("pitch", RowLayout.pitch(precision, in.d()))
@@ -334,12 +334,12 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("g", g)
                         .pointer("b", x)
                         .pointer("c", dy)
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .int32("k", rows)
                         .int32("d", in.d())
                         .int32("columns", in.m())
                         .int32("pitch", plan.pitch)
-                        .int32("aligned", wide(in.d(), x, dy))
+                        .int32("aligned", aligned(in.d(), x, dy))
                         .int32("add", add)
                         .launch(stream, grid(blocks(in.d(), 64), plan.columnTiles, 64));
             } else {
@@ -347,7 +347,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                         .pointer("g", g)
                         .pointer("b", x)
                         .pointer("c", dy)
-                        .pointer("scalars", at + plan.numbers)
+                        .pointer("scalars", at + plan.scalars)
                         .int32("k", rows)
                         .int32("d", in.d())
                         .int32("pitch", RowLayout.pitch(precision, in.d()))

@@ -6,7 +6,7 @@ import org.contrastive4j.tensor.Precision;
 final class PortableInfoNcePlan {
     static final int TILE = 64;
     private static final int MOST_TILES = 65_535; // blocks along y
-    static final int NUMBERS_BYTES = 32;
+    static final int SCALARS_BYTES = 32;
     private static final long ALIGNMENT = 256;
 
     final int n;
@@ -20,7 +20,7 @@ final class PortableInfoNcePlan {
     /** Row tiles of one launch of the backward kernel. */
     final int backwardTiles;
 
-    final long numbers;
+    final long scalars;
     final long running;
     final long positive;
     final long rowSums;
@@ -52,7 +52,7 @@ final class PortableInfoNcePlan {
         long columnsOfTile = 8L * m;
         forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile, step);
         backwardTiles = stripe(stripeBytes, gradientsOfTile, step);
-        numbers = take(NUMBERS_BYTES);
+        scalars = take(SCALARS_BYTES);
         running = take(8L * m);
         positive = take(4L * n);
         rowSums = take(8L * n);

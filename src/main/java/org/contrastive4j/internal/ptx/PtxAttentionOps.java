@@ -1,11 +1,11 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -68,12 +68,12 @@ public final class PtxAttentionOps extends AttentionOps {
     }
 
     /** Returns 1 if heads begin at multiples of 16 bytes, else 0. */
-    private static int wide(int size, Tensor like, long... addresses) {
-        boolean wide = size * like.dtype().bytes() % 16 == 0;
+    private static int aligned(int size, Tensor like, long... addresses) {
+        boolean aligned = size * like.dtype().bytes() % 16 == 0;
         for (long address : addresses) {
-            wide &= address % 16 == 0;
+            aligned &= address % 16 == 0;
         }
-        return wide ? 1 : 0;
+        return aligned ? 1 : 0;
     }
 
     @Override
@@ -102,7 +102,7 @@ public final class PtxAttentionOps extends AttentionOps {
                 .int32("heads", heads)
                 .int32("d", size)
                 .flag("causal", causal)
-                .int32("aligned", wide(size, qkv, from, to))
+                .int32("aligned", aligned(size, qkv, from, to))
                 .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
                 .launch(device.stream(), launch(qkv, heads, size));
     }
@@ -141,7 +141,7 @@ public final class PtxAttentionOps extends AttentionOps {
                     .int32("heads", heads)
                     .int32("d", size)
                     .flag("causal", causal)
-                    .int32("aligned", wide(size, qkv, from, result, dResult, to))
+                    .int32("aligned", aligned(size, qkv, from, result, dResult, to))
                     .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
                     .float32("slope", (float) (1 / Math.sqrt(size)))
                     .launch(device.stream(), launch(qkv, heads, size));

@@ -2,16 +2,16 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -268,7 +268,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                             1,
                             p.m,
                             p.n,
-                            PortableInfoNce.wide(p.n, c, bias));
+                            PortableInfoNce.aligned(p.n, c, bias));
         }
     }
 
@@ -287,9 +287,9 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", expected at most 2^31 tiles of 64 x 64");
         }
-        int wide = PortableInfoNce.wide(p.lda(), a, strideA)
-                + 2 * PortableInfoNce.wide(p.ldb(), b, strideB)
-                + 4 * PortableInfoNce.wide(p.n, c, strideC, after.y());
+        int aligned = PortableInfoNce.aligned(p.lda(), a, strideA)
+                + 2 * PortableInfoNce.aligned(p.ldb(), b, strideB)
+                + 4 * PortableInfoNce.aligned(p.n, c, strideC, after.y());
         KernelCall.of(kernels.get(kernel + p.layout()))
                 .pointer("a", a)
                 .pointer("b", b)
@@ -309,7 +309,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 .float32("alpha", p.alpha)
                 .float32("beta", p.beta)
                 .int32("quick", after.quick())
-                .int32("aligned", wide)
+                .int32("aligned", aligned)
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));

@@ -43,7 +43,7 @@ final class PtxNormOps extends NormOps {
                     .int32("n", rows)
                     .int32("d", width)
                     .float32("epsilon", (float) epsilon)
-                    .int32("aligned", launcher.wide(width, x, y, gamma, beta))
+                    .int32("aligned", launcher.aligned(width, x, y, gamma, beta))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }
@@ -74,7 +74,7 @@ final class PtxNormOps extends NormOps {
                     .pointer("dx", launcher.address(dx))
                     .int32("n", rows)
                     .int32("d", width)
-                    .int32("aligned", launcher.wide(width, x, dy, dx, gamma))
+                    .int32("aligned", launcher.aligned(width, x, dy, dx, gamma))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }
@@ -89,7 +89,7 @@ final class PtxNormOps extends NormOps {
             @Nullable Tensor dGamma,
             @Nullable Tensor dBeta) {
         int groups = TensorLauncher.blocks(rows, TensorLauncher.ROWS_PER_SUM);
-        int wide = launcher.wide(width, x, dy);
+        int aligned = launcher.aligned(width, x, dy);
         try (DeviceStorage sums = launcher.workspace(8L * groups * width)) {
             long gammas = sums.address();
             long betas = gammas + 4L * groups * width;
@@ -97,7 +97,7 @@ final class PtxNormOps extends NormOps {
                     TensorLauncher.of("layer_norm_bwd", x) + "_affine",
                     groups,
                     width,
-                    wide,
+                    aligned,
                     x,
                     mean,
                     rstd,
@@ -107,7 +107,7 @@ final class PtxNormOps extends NormOps {
                     rows,
                     width,
                     TensorLauncher.ROWS_PER_SUM,
-                    wide);
+                    aligned);
             if (dGamma != null) {
                 launcher.sumRows(DType.F32, gammas, groups, width, width, launcher.address(dGamma));
             }

@@ -1,10 +1,10 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.tensor.Shape.ShapeException;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 
 /**
  * Normalises f32 rows on device addresses, y = x / |x|, and computes the gradient. The class allocates nothing, so
@@ -47,7 +47,7 @@ public final class PtxNormalize {
         }
         addresses.written("y", y, 4L * n * d, 4);
         kernels.get("normalize_fwd_f32")
-                .launch(stream, launch(n), x, y, inverseNorm, n, d, PortableInfoNce.wide(d, x, y));
+                .launch(stream, launch(n), x, y, inverseNorm, n, d, PortableInfoNce.aligned(d, x, y));
     }
 
     /**
@@ -67,7 +67,7 @@ public final class PtxNormalize {
                 .read("x", x, 4L * n * d, 4)
                 .written("y", y, n * RowLayout.rowBytes(precision, d), 16);
         kernels.get("normalize_fwd_" + precision)
-                .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PortableInfoNce.wide(d, x));
+                .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PortableInfoNce.aligned(d, x));
     }
 
     /**
@@ -91,7 +91,7 @@ public final class PtxNormalize {
         }
         addresses.written("dx", dx, bytes, 4).writtenIfAny("dot", dot, 4L * n, 4);
         kernels.get("normalize_bwd_f32")
-                .launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PortableInfoNce.wide(d, y, dy, dx));
+                .launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PortableInfoNce.aligned(d, y, dy, dx));
     }
 
     private static void check(String name, int n, int d) {

@@ -33,24 +33,24 @@ import org.jspecify.annotations.Nullable;
  */
 final class PtxPairTileInputs {
     static final int RECORD_BYTES = 32;
-    private static final int SUM_OF_EXPONENTIALS = 8; // smaller numbers are the functions of sums
+    private static final int SUM_OF_EXPONENTIALS = 8; // smaller codes are the functions of sums
     private static final int LARGEST = 9;
     private static final int LARGEST_BELOW = 10;
 
     private static final int TILE = PortableInfoNcePlan.TILE;
 
     /** Statistics for {@code count} rows or columns, at {@code offset} among those of the host or of the device. */
-    private record Numbers(Scalars values, int count, int offset) {}
+    private record Statistics(Scalars values, int count, int offset) {}
 
     /** A record of the kernels, whose words from 4 on are statistics; {@code last} is its last word instead of one. */
-    private record Entry(int[] words, @Nullable Numbers[] numbers, int last) {}
+    private record Entry(int[] words, @Nullable Statistics[] statistics, int last) {}
 
     private final Pairing pairing;
     private final Scalars scale;
     private final double gradientScale;
     private final List<Entry> records = new ArrayList<>();
-    private final Map<Scalars, Numbers> known = new IdentityHashMap<>();
-    private final List<Numbers> numbers = new ArrayList<>(); // in the order of their first use
+    private final Map<Scalars, Statistics> known = new IdentityHashMap<>();
+    private final List<Statistics> all = new ArrayList<>(); // in the order of their first use
     private int ofHost;
     private int ofDevice;
     private int results;
@@ -74,34 +74,34 @@ final class PtxPairTileInputs {
 
     /** Returns the bytes of {@code records} records, a complete pairing, and {@code arrays} arrays of either side. */
     static long bytes(int n, int m, int records, int arrays) {
-        long numbersEach = (long) arrays * 2 * Float.BYTES;
+        long statisticsEach = (long) arrays * 2 * Float.BYTES;
         return (records + 1L) * RECORD_BYTES
-                + padded(n) * (3L * Integer.BYTES + numbersEach)
-                + padded(m) * (2L * Integer.BYTES + numbersEach);
+                + padded(n) * (3L * Integer.BYTES + statisticsEach)
+                + padded(m) * (2L * Integer.BYTES + statisticsEach);
     }
 
-    private @Nullable Numbers ofRows(@Nullable Scalars values) {
-        return numbers(values, pairing.n());
+    private @Nullable Statistics ofRows(@Nullable Scalars values) {
+        return statistics(values, pairing.n());
     }
 
-    private @Nullable Numbers ofColumns(@Nullable Scalars values) {
-        return numbers(values, pairing.m());
+    private @Nullable Statistics ofColumns(@Nullable Scalars values) {
+        return statistics(values, pairing.m());
     }
 
     /** A single scalar is stored as often as there are rows or columns, the larger number. */
-    private @Nullable Numbers numbers(@Nullable Scalars values, int count) {
+    private @Nullable Statistics statistics(@Nullable Scalars values, int count) {
         if (values == null) {
             return null;
         }
         return known.computeIfAbsent(values, given -> {
             int size = given.size() == 1 ? Math.max(pairing.n(), pairing.m()) : count;
-            Numbers added = new Numbers(given, size, given.isOnHost() ? ofHost : ofDevice);
+            Statistics added = new Statistics(given, size, given.isOnHost() ? ofHost : ofDevice);
             if (given.isOnHost()) {
                 ofHost = Math.addExact(ofHost, padded(size));
             } else {
                 ofDevice = Math.addExact(ofDevice, padded(size));
             }
-            numbers.add(added);
+            all.add(added);
             return added;
         });
     }
@@ -115,8 +115,8 @@ final class PtxPairTileInputs {
                     case MAX -> LARGEST;
                     case MAX_BELOW -> LARGEST_BELOW;
                 };
-        Numbers ofRows = ofRows(of.shift().rows());
-        Numbers ofColumns = ofColumns(of.shift().columns());
+        Statistics ofRows = ofRows(of.shift().rows());
+        Statistics ofColumns = ofColumns(of.shift().columns());
         Scalars weight = of.kind() == Kind.SUM ? of.weight() : null;
         records.add(new Entry(
                 new int[] {
@@ -125,7 +125,7 @@ final class PtxPairTileInputs {
                     taken(of.of()),
                     Float.floatToIntBits(of.shift().sign())
                 },
-                new @Nullable Numbers[] {
+                new @Nullable Statistics[] {
                     rows ? ofRows : ofColumns, rows ? ofColumns : ofRows, rows ? ofColumns(weight) : ofRows(weight)
                 },
                 results));
@@ -140,7 +140,7 @@ final class PtxPairTileInputs {
                     taken(of.of()),
                     Float.floatToIntBits(of.shift().sign())
                 },
-                new @Nullable Numbers[] {
+                new @Nullable Statistics[] {
                     ofRows(of.shift().rows()),
                     ofColumns(of.shift().columns()),
                     ofRows(of.rowWeight()),
@@ -199,23 +199,23 @@ final class PtxPairTileInputs {
         return rowLimits() + (pairing.guide() != null ? (long) Float.BYTES * padded(pairing.n()) : 0);
     }
 
-    long numbers() {
+    long statistics() {
         return columnLimits() + (pairing.guide() != null ? (long) Float.BYTES * padded(pairing.m()) : 0);
     }
 
     /** Returns the bytes of all sections. */
     long bytes() {
-        return numbers() + 2L * Float.BYTES * ofHost + 2L * Float.BYTES * ofDevice;
+        return statistics() + 2L * Float.BYTES * ofHost + 2L * Float.BYTES * ofDevice;
     }
 
     /** Returns whether the bytes that are copied are those of every pass of this kind, whatever the batch. */
     boolean areFixed() {
-        return pairing.isFixed() && numbers.stream().allMatch(of -> !of.values.isOnHost() || of.values.size() == 1);
+        return pairing.isFixed() && all.stream().allMatch(of -> !of.values.isOnHost() || of.values.size() == 1);
     }
 
     /** Returns the bytes that are copied; nothing can be added afterwards. */
     ByteBuffer copied() {
-        int size = Math.toIntExact(numbers() + 2L * Float.BYTES * ofHost);
+        int size = Math.toIntExact(statistics() + 2L * Float.BYTES * ofHost);
         ByteBuffer bytes = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder()); // zeros
         records.forEach(record -> put(record, bytes));
         double s = scale.isOnHost() ? scale.at(0) : 0;
@@ -236,7 +236,7 @@ final class PtxPairTileInputs {
             putLimits(bytes, pairing.m(), j -> guide.columnLimits()[j]);
         }
         FloatBuffer pairs = bytes.slice().order(ByteOrder.nativeOrder()).asFloatBuffer();
-        for (Numbers of : numbers) {
+        for (Statistics of : all) {
             for (int i = 0; i < of.count && of.values.isOnHost(); i++) {
                 double value = of.values.at(i);
                 float large = (float) value;
@@ -251,10 +251,10 @@ final class PtxPairTileInputs {
         for (int word : record.words) {
             bytes.putInt(word);
         }
-        for (Numbers of : record.numbers) {
+        for (Statistics of : record.statistics) {
             bytes.putInt(of == null ? -1 : of.offset + (of.values.isOnHost() ? 0 : ofHost));
         }
-        if (record.words.length + record.numbers.length < RECORD_BYTES / Integer.BYTES) {
+        if (record.words.length + record.statistics.length < RECORD_BYTES / Integer.BYTES) {
             bytes.putInt(record.last);
         }
     }
@@ -271,9 +271,9 @@ final class PtxPairTileInputs {
         if (scale instanceof PtxScalars here) {
             here.begin(at + scalars(), gradientScale);
         }
-        for (Numbers of : numbers) {
+        for (Statistics of : all) {
             if (of.values instanceof PtxScalars here) {
-                here.splitTo(at + numbers() + 2L * Float.BYTES * (ofHost + of.offset), of.count, padded(of.count));
+                here.splitTo(at + statistics() + 2L * Float.BYTES * (ofHost + of.offset), of.count, padded(of.count));
             }
         }
     }

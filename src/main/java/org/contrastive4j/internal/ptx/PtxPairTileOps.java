@@ -9,8 +9,8 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.ops.Scalars.Reduced;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -116,8 +116,8 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("guideD", guideD)
                     .int32("first", row)
-                    .int32("aligned", launcher.wide(d, pairs.x(), pairs.y()))
-                    .int32("guideAligned", guideX == null || guideY == null ? 0 : launcher.wide(guideD, guideX, guideY))
+                    .int32("aligned", launcher.aligned(d, pairs.x(), pairs.y()))
+                    .int32("guideAligned", guideX == null || guideY == null ? 0 : launcher.aligned(guideD, guideX, guideY))
                     .pointer("window", at + inputs.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())
@@ -216,7 +216,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_reduce_f32", row, inputs, at)
-                                .pointer("scalars", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.statistics())
                                 .pointer("reductions", at)
                                 .pointer("partials", partials)
                                 .int32("count", inputs.count()),
@@ -280,7 +280,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_bwd_f32", row, inputs, at)
-                                .pointer("scalars", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.statistics())
                                 .pointer("terms", at)
                                 .pointer("g", gAt)
                                 .pointer("sums", sums)
@@ -338,7 +338,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("rows", rows)
                     .int32("pitch", pitch)
-                    .int32("aligned", PortableInfoNce.wide(d, y, out))
+                    .int32("aligned", PortableInfoNce.aligned(d, y, out))
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), tiles, 1), block));
         }
         if (dy != 0) {
@@ -352,7 +352,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("columns", m)
                     .int32("pitch", pitch)
-                    .int32("aligned", PortableInfoNce.wide(d, x, dy))
+                    .int32("aligned", PortableInfoNce.aligned(d, x, dy))
                     .int32("add", row == 0 ? 0 : 1)
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block));
         }

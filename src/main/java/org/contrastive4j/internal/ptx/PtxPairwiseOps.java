@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;

@@ -25,7 +25,7 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void fillUnchecked(Tensor y, double value) {
-        launcher.elements(TensorLauncher.of("fill", y), y.size(), y, y.size(), launcher.wide(y), (float) value);
+        launcher.elements(TensorLauncher.of("fill", y), y.size(), y, y.size(), launcher.aligned(y), (float) value);
     }
 
     @Override
@@ -40,22 +40,24 @@ final class PtxPointwiseOps extends PointwiseOps {
     @Override
     protected void castUnchecked(Tensor x, Tensor y) {
         launcher.elements(
-                TensorLauncher.of(TensorLauncher.of("cast", x), y), y.size(), x, y, y.size(), launcher.wide(x, y));
+                TensorLauncher.of(TensorLauncher.of("cast", x), y), y.size(), x, y, y.size(), launcher.aligned(x, y));
     }
 
     @Override
     protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
-        launcher.elements(TensorLauncher.of("add", y), y.size(), a, b, y, y.size(), launcher.wide(a, b, y));
+        launcher.elements(TensorLauncher.of("add", y), y.size(), a, b, y, y.size(), launcher.aligned(a, b, y));
     }
 
     @Override
     protected void axpyUnchecked(double alpha, Tensor x, Tensor y) {
-        launcher.elements(TensorLauncher.of("axpy", y), y.size(), x, y, y.size(), launcher.wide(x, y), (float) alpha);
+        launcher.elements(
+                TensorLauncher.of("axpy", y), y.size(), x, y, y.size(), launcher.aligned(x, y), (float) alpha);
     }
 
     @Override
     protected void scaleUnchecked(double alpha, Tensor x, Tensor y) {
-        launcher.elements(TensorLauncher.of("scale", y), y.size(), x, y, y.size(), launcher.wide(x, y), (float) alpha);
+        launcher.elements(
+                TensorLauncher.of("scale", y), y.size(), x, y, y.size(), launcher.aligned(x, y), (float) alpha);
     }
 
     @Override
@@ -64,13 +66,13 @@ final class PtxPointwiseOps extends PointwiseOps {
             super.clampUnchecked(least, most, x);
             return;
         }
-        launcher.elements("clamp_f32", x.size(), x, x.size(), launcher.wide(x), (float) least, (float) most);
+        launcher.elements("clamp_f32", x.size(), x, x.size(), launcher.aligned(x), (float) least, (float) most);
     }
 
     @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
         launcher.elements(
-                TensorLauncher.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launcher.wide(x, y));
+                TensorLauncher.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launcher.aligned(x, y));
     }
 
     @Override
@@ -82,7 +84,7 @@ final class PtxPointwiseOps extends PointwiseOps {
                 dy,
                 dx,
                 dx.size(),
-                launcher.wide(x, dy, dx));
+                launcher.aligned(x, dy, dx));
     }
 
     private static String variant(Gelu kind) {
@@ -107,7 +109,7 @@ final class PtxPointwiseOps extends PointwiseOps {
                 .pointer("clock", launcher.address(key.clock()))
                 .int32("key0", (int) key.seed())
                 .int32("key1", (int) (key.seed() >>> 32))
-                .int32("aligned", launcher.wide(width, x, y))
+                .int32("aligned", launcher.aligned(width, x, y))
                 .launch(launcher.stream, Launch.of(Math.multiplyExact(samples, blocks), 256));
     }
 }

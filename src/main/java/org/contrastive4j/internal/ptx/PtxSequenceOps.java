@@ -38,7 +38,7 @@ final class PtxSequenceOps extends SequenceOps {
                 y,
                 count,
                 width,
-                launcher.wide(width, table, y));
+                launcher.aligned(width, table, y));
     }
 
     /** A thread block searches all ids for one row of the table, and sums 128 columns of it. */
@@ -73,7 +73,7 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 x.shape().rows(),
                 width,
-                launcher.wide(width, x, positions, y));
+                launcher.aligned(width, x, positions, y));
     }
 
     /** Launches a kernel on tensors [b, t, w], which have a row for each b and t. */
@@ -99,7 +99,7 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 y.shape().rows(),
                 width,
-                launcher.wide(width, x, token, y));
+                launcher.aligned(width, x, token, y));
     }
 
     @Override
@@ -114,7 +114,7 @@ final class PtxSequenceOps extends SequenceOps {
                     dx.dim(1),
                     dx.shape().rows(),
                     width,
-                    launcher.wide(width, dy, dx));
+                    launcher.aligned(width, dy, dx));
         }
         if (dToken != null) {
             launcher.sumRows(
@@ -129,8 +129,8 @@ final class PtxSequenceOps extends SequenceOps {
         int run = kernel * channels;
         int size = Math.multiplyExact(y.dim(1), y.dim(2));
         boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
-        int wide = whole ? launcher.wide(run, x, y) : 0;
-        int blocks = TensorLauncher.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
+        int aligned = whole ? launcher.aligned(run, x, y) : 0;
+        int blocks = TensorLauncher.blocks(size, aligned == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
             launcher.call(patchify(x, y))
                     .pointer("x", launcher.address(x))
@@ -146,7 +146,7 @@ final class PtxSequenceOps extends SequenceOps {
                     .int32("padding", padding)
                     .int32("step", stride * channels)
                     .int32("margin", padding * channels)
-                    .int32("aligned", wide)
+                    .int32("aligned", aligned)
                     .launch(launcher.stream, Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS));
         }
     }
@@ -190,9 +190,18 @@ final class PtxSequenceOps extends SequenceOps {
     protected void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         check("meanPool", lengths, 0, x.dim(1));
         int width = x.dim(2);
-        int wide = launcher.wide(width, x, y);
+        int aligned = launcher.aligned(width, x, y);
         launcher.columns(
-                TensorLauncher.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
+                TensorLauncher.of("mean_pool_fwd", x),
+                x.dim(0),
+                width,
+                aligned,
+                x,
+                lengths,
+                y,
+                x.dim(1),
+                width,
+                aligned);
     }
 
     @Override
@@ -208,7 +217,7 @@ final class PtxSequenceOps extends SequenceOps {
                 dx.dim(1),
                 dx.shape().rows(),
                 width,
-                launcher.wide(width, dy, dx));
+                launcher.aligned(width, dy, dx));
     }
 
     @Override
@@ -225,7 +234,7 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 x.dim(0),
                 width,
-                launcher.wide(width, x, y));
+                launcher.aligned(width, x, y));
     }
 
     @Override
@@ -241,6 +250,6 @@ final class PtxSequenceOps extends SequenceOps {
                 dx.dim(1),
                 dx.shape().rows(),
                 width,
-                launcher.wide(width, dy, dx));
+                launcher.aligned(width, dy, dx));
     }
 }

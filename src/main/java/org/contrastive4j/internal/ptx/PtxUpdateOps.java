@@ -32,7 +32,7 @@ final class PtxUpdateOps extends UpdateOps {
                     .pointer("v", launcher.address(v))
                     .pointer("scalars", launcher.address(settings.scalars()))
                     .int64("count", parameter.size())
-                    .int32("aligned", launcher.wide(parameter, gradient, m, v))
+                    .int32("aligned", launcher.aligned(parameter, gradient, m, v))
                     .float32("gradientScale", scalars[0])
                     .float32("keep1", (float) settings.beta1())
                     .float32("take1", (float) (1 - settings.beta1()))
@@ -64,7 +64,8 @@ final class PtxUpdateOps extends UpdateOps {
             long at = partial.address();
             for (Tensor x : xs) {
                 if (x.size() > 0) {
-                    launcher.launch("sum_of_squares_f32", Launch.of(blocks(x), 256), x, at, x.size(), launcher.wide(x));
+                    launcher.launch(
+                            "sum_of_squares_f32", Launch.of(blocks(x), 256), x, at, x.size(), launcher.aligned(x));
                     at += 8L * blocks(x);
                 }
             }
@@ -90,7 +91,7 @@ final class PtxUpdateOps extends UpdateOps {
     protected Deferred<Long> firstNonFiniteUnchecked(Tensor x) {
         try (DeviceStorage found = launcher.workspace(8)) {
             launcher.stream.fill(found, (byte) -1);
-            launcher.elements("first_non_finite_f32", x.size(), x, found, x.size(), launcher.wide(x));
+            launcher.elements("first_non_finite_f32", x.size(), x, found, x.size(), launcher.aligned(x));
             return launcher.downloads.download(found, bytes -> bytes.getLong(0));
         }
     }

@@ -4,8 +4,8 @@ import java.util.Locale;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.kernels.FusedLoss.Rows;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 
 /** Converts the caller's rows, of any supported type and stride, to contiguous f32 rows and back. */
 final class RawRows {

@@ -2,8 +2,8 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -94,6 +94,6 @@ final class RoundingInfoNce implements InfoNceKernels {
                         to,
                         rows,
                         d,
-                        PortableInfoNce.wide(d, from));
+                        PortableInfoNce.aligned(d, from));
     }
 }

@@ -1,13 +1,13 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.function.LongSupplier;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -212,7 +212,7 @@ final class SixteenBitGemm {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", expected at most 2^31 tiles of 128 x 128");
         }
         int pair = 2 * dtype.bytes();
-        int wide = (p.lda() % 8 == 0 && at.a % 16 == 0 && at.strideA % 16 == 0 ? 1 : 0)
+        int aligned = (p.lda() % 8 == 0 && at.a % 16 == 0 && at.strideA % 16 == 0 ? 1 : 0)
                 + (p.ldb() % 8 == 0 && at.b % 16 == 0 && at.strideB % 16 == 0 ? 2 : 0)
                 + (p.n % 2 == 0 && at.c % pair == 0 && at.after.y() % pair == 0 ? 4 : 0)
                 + (dtype == DType.F32 ? 8 : 0);
@@ -236,7 +236,7 @@ final class SixteenBitGemm {
                 .float32("alpha", (float) p.alpha)
                 .float32("beta", (float) p.beta)
                 .int32("quick", at.after.quick())
-                .int32("aligned", wide)
+                .int32("aligned", aligned)
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));

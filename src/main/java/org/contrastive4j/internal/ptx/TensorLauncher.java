@@ -67,17 +67,17 @@ final class TensorLauncher {
     }
 
     /** Returns 1 if all tensors begin at a multiple of 4 of their elements (16 bytes of f32), else 0. */
-    int wide(Tensor... tensors) {
-        int wide = 1;
+    int aligned(Tensor... tensors) {
+        int aligned = 1;
         for (Tensor tensor : tensors) {
-            wide &= address(tensor) % (4 * tensor.dtype().bytes()) == 0 ? 1 : 0;
+            aligned &= address(tensor) % (4 * tensor.dtype().bytes()) == 0 ? 1 : 0;
         }
-        return wide;
+        return aligned;
     }
 
     /** Returns 1 if all tensors and all their rows of this width begin at a multiple of 4 of their elements, else 0. */
-    int wide(int width, Tensor... tensors) {
-        return width % 4 == 0 ? wide(tensors) : 0;
+    int aligned(int width, Tensor... tensors) {
+        return width % 4 == 0 ? aligned(tensors) : 0;
     }
 
     static int blocks(long count, int perBlock) {
@@ -132,9 +132,9 @@ final class TensorLauncher {
      * Launches a kernel with one thread for each group and column, or 4 columns, as {@code columns.ptxh} expects;
      * does nothing without columns.
      */
-    void columns(String name, int groups, int columns, int wide, @Nullable Object... arguments) {
+    void columns(String name, int groups, int columns, int aligned, @Nullable Object... arguments) {
         if (groups > 0 && columns > 0) {
-            int parts = blocks(columns, COLUMN_THREADS * (wide == 1 ? 4 : 1));
+            int parts = blocks(columns, COLUMN_THREADS * (aligned == 1 ? 4 : 1));
             launch(name, Launch.of(new Launch.Dim(groups, parts, 1), new Launch.Dim(COLUMN_THREADS, 1, 1)), arguments);
         }
     }
@@ -156,15 +156,15 @@ final class TensorLauncher {
             return;
         }
         String name = "sum_rows_" + suffix(dtype);
-        int wideX = pitch % 4 == 0 && columns % 4 == 0 && x % (4 * dtype.bytes()) == 0 ? 1 : 0;
+        int alignedX = pitch % 4 == 0 && columns % 4 == 0 && x % (4 * dtype.bytes()) == 0 ? 1 : 0;
         if (rows <= ROWS_PER_SUM) {
-            int wide = wideX & PortableInfoNce.wide(columns, y);
-            columns(name, 1, columns, wide, x, y, rows, columns, pitch, rows, 1, wide);
+            int aligned = alignedX & PortableInfoNce.aligned(columns, y);
+            columns(name, 1, columns, aligned, x, y, rows, columns, pitch, rows, 1, aligned);
             return;
         }
         int groups = blocks(rows, ROWS_PER_SUM);
         try (DeviceStorage sums = workspace(4L * groups * columns)) {
-            columns(name, groups, columns, wideX, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0, wideX);
+            columns(name, groups, columns, alignedX, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0, alignedX);
             sumRows(DType.F32, sums.address(), groups, columns, columns, y);
         }
     }

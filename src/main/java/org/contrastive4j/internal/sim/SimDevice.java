@@ -9,23 +9,26 @@ import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
-import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.contrastive4j.internal.parse.Program;
+import org.contrastive4j.internal.parse.ProgramLinker;
 import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
 import org.contrastive4j.internal.sim.check.UninitializedCheck;
 import org.contrastive4j.internal.sim.check.WgmmaCheck;
+import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
 import org.contrastive4j.internal.sim.exec.Region;
@@ -56,12 +59,13 @@ public final class SimDevice implements PtxDevice {
     private final StreamOrder order;
     private final RaceCheck races;
     private final SimStream stream;
-    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock capturing = new ReentrantLock();
     private final ReentrantLock running = new ReentrantLock();
     private final AtomicLong waits = new AtomicLong();
     private final AtomicLong uploads = new AtomicLong();
     private final AtomicLong downloads = new AtomicLong();
     private final AtomicLong launches = new AtomicLong();
+    private @Nullable Consumer<Fault> faults;
     private Consumer<String> printed = System.out::print;
     private boolean closed;
 
@@ -124,6 +128,26 @@ public final class SimDevice implements PtxDevice {
         printed = sink;
     }
 
+    /** Lets an observer see every instruction and access, after the checks. */
+    public void debugWith(Observer observer) {
+        observers.add(observer);
+    }
+
+    /**
+     * Collects faults instead of ending the launch at the first one: a launch goes on after what lets it go on, and
+     * returns as if nothing had happened.
+     *
+     * @param sink takes every fault, of all severities; null ends launches at the first error or warning again
+     */
+    public void onFault(@Nullable Consumer<Fault> sink) {
+        faults = sink;
+    }
+
+    @Nullable
+    Consumer<Fault> faults() {
+        return faults;
+    }
+
     Consumer<String> printed() {
         return printed;
     }
@@ -174,20 +198,20 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
-    /** One thread records at a time. */
-    void beginRecording() {
-        checkNotRecording("nothing else can be recorded");
-        recording.lock();
+    /** Begins a capture; one thread captures at a time. */
+    void beginCapture() {
+        checkNotCapturing("a second capture cannot begin");
+        capturing.lock();
     }
 
-    void endRecording() {
-        recording.unlock();
+    void endCapture() {
+        capturing.unlock();
     }
 
     /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotRecording(String what) {
-        if (recording.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is recorded; do it before");
+    void checkNotCapturing(String what) {
+        if (capturing.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is captured; do it before");
         }
     }
 
@@ -210,7 +234,7 @@ public final class SimDevice implements PtxDevice {
     public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
         checkOpen();
         SimStream mine = SimStream.of(this, on);
-        if (recording.isHeldByCurrentThread()) {
+        if (capturing.isHeldByCurrentThread()) {
             return mine.fromScratch(bytes);
         }
         ledger.check(bytes);
@@ -245,7 +269,7 @@ public final class SimDevice implements PtxDevice {
             throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE);
         }
         checkOpen();
-        checkNotRecording("pinned memory cannot be allocated");
+        checkNotCapturing("pinned memory cannot be allocated");
         ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
         return new PinnedBuffer() {
             private boolean gone;
@@ -268,22 +292,49 @@ public final class SimDevice implements PtxDevice {
     @Override
     public synchronized PtxModule module(String name, String ptx) {
         checkOpen();
-        SimModule module = modules.get(ptx);
+        return link(List.of(new Source(name, ptx)));
+    }
+
+    /**
+     * A PTX text.
+     *
+     * @param name of its file, for messages
+     */
+    public record Source(String name, String ptx) {}
+
+    /**
+     * Loads several texts as one module: what one declares as {@code .extern}, another defines.
+     *
+     * @param sources the first gives the module its name
+     * @throws PtxException naming file and line of what cannot be loaded
+     */
+    public synchronized PtxModule link(List<Source> sources) {
+        checkOpen();
+        String key = sources.stream().map(Source::ptx).collect(Collectors.joining("\0"));
+        SimModule module = modules.get(key);
         if (module == null) {
-            Program program = Parser.parse(name, Preprocessed.text(name, ptx, null));
-            boolean exact = program.target().endsWith("a");
-            if (program.architecture() > options.architecture()
-                    || exact && program.architecture() != options.architecture()) {
-                throw new PtxException(
-                        name,
-                        0,
-                        0,
-                        "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+            List<Program> programs = new ArrayList<>();
+            for (Source source : sources) {
+                programs.add(parse(source));
             }
-            module = new SimModule(this, name, program);
-            modules.put(ptx, module);
+            module = new SimModule(this, sources.get(0).name(), ProgramLinker.link(programs));
+            modules.put(key, module);
         }
         return module;
+    }
+
+    private Program parse(Source source) {
+        Program program = Parser.parse(source.name(), Preprocessed.text(source.name(), source.ptx(), null));
+        boolean exact = program.target().endsWith("a");
+        if (program.architecture() > options.architecture()
+                || exact && program.architecture() != options.architecture()) {
+            throw new PtxException(
+                    source.name(),
+                    0,
+                    0,
+                    "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+        }
+        return program;
     }
 
     @Override
@@ -300,9 +351,9 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void synchronize() {
         checkOpen();
-        checkNotRecording("waiting");
-        recording.lock(); // of another thread
-        recording.unlock();
+        checkNotCapturing("waiting");
+        capturing.lock(); // of another thread
+        capturing.unlock();
         countWait();
         run(order::hostAwaitsAll);
     }

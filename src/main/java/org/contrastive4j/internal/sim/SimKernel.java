@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.sim;
 
 import java.util.List;
+import java.util.function.Consumer;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxModule.Kernel;
@@ -9,6 +10,7 @@ import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.sim.exec.Code;
+import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Linker;
 
@@ -65,7 +67,7 @@ final class SimKernel implements Kernel {
 
     private void run(SimStream on, Launch launch, byte[] parameters) {
         device.countLaunch();
-        new Grid(
+        Grid grid = new Grid(
                         code,
                         launch,
                         parameters,
@@ -75,7 +77,16 @@ final class SimKernel implements Kernel {
                         device.options().architecture(),
                         device.options().instructionLimit())
                 .printsTo(device.printed())
-                .run();
+                .collectsTo(device.faults());
+        try {
+            grid.run();
+        } catch (Fault fault) {
+            Consumer<Fault> collector = device.faults();
+            if (collector == null) {
+                throw fault;
+            }
+            collector.accept(fault);
+        }
         device.forEachTouched((block, written, read) ->
                 device.order().touched(on.number(), "kernel " + name(), block, written, read));
     }
@@ -95,7 +106,16 @@ final class SimKernel implements Kernel {
             throw new LaunchException(what + launch.sharedBytes() + " dynamic and " + code.sharedBytes()
                     + " static bytes of shared memory, a block can have " + most);
         }
-        Launch.Dim cluster = code.clusterSize();
+        Launch.Dim declared = Linker.dimensions(function, ".reqnctapercluster");
+        Launch.Dim cluster = launch.cluster() == null ? code.clusterSize() : launch.cluster();
+        if (declared != null && !declared.equals(cluster)) {
+            throw new LaunchException(what + "cluster " + cluster + ", expected exactly " + declared + " blocks");
+        }
+        if (declared == null
+                && launch.cluster() == null
+                && function.directives().containsKey(".explicitcluster")) {
+            throw new LaunchException(what + "the kernel needs a launch in clusters, their size was not given");
+        }
         if (launch.grid().x() % cluster.x() != 0
                 || launch.grid().y() % cluster.y() != 0
                 || launch.grid().z() % cluster.z() != 0) {

@@ -4,9 +4,10 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Program;
@@ -17,6 +18,7 @@ import org.contrastive4j.internal.sim.exec.Region;
 
 /** A parsed text: its variables have memory, its entries are linked. */
 final class SimModule implements PtxModule {
+    private final SimDevice device;
     private final String name;
     private final Program program;
     private final List<String> entries;
@@ -25,6 +27,7 @@ final class SimModule implements PtxModule {
     private final Map<String, Region> globals = new LinkedHashMap<>();
 
     SimModule(SimDevice device, String name, Program program) {
+        this.device = device;
         this.name = name;
         this.program = program;
         this.entries = program.entries().stream().map(Function::name).toList();
@@ -100,6 +103,15 @@ final class SimModule implements PtxModule {
     @Override
     public List<String> kernels() {
         return entries;
+    }
+
+    @Override
+    public DeviceStorage variable(String variable) {
+        Region block = globals.get(variable);
+        if (block == null) {
+            throw new PtxException(name, 0, 0, "there is no variable " + variable + ", there are " + globals.keySet());
+        }
+        return new SimStorage(device, block, () -> {});
     }
 
     @Override

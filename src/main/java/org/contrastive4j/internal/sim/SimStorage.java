@@ -23,7 +23,7 @@ final class SimStorage extends DeviceStorage {
         this.afterClose = () -> device.release(this, stream);
     }
 
-    /** Memory of recorded work: the block stays when this is closed. */
+    /** Memory of captured work: the block stays allocated when this is closed. */
     SimStorage(SimDevice device, Region block, Runnable afterClose) {
         super(device, block.bytes());
         this.device = device;
@@ -80,7 +80,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void upload(long at, ByteBuffer source) {
-        device.checkNotRecording("waiting for an upload");
+        device.checkNotCapturing("waiting for an upload");
         device.countWait();
         device.order().hostAwaitsAll();
         put(at(at, source.remaining()), source);
@@ -88,7 +88,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void download(long at, ByteBuffer target) {
-        device.checkNotRecording("waiting for a download");
+        device.checkNotCapturing("waiting for a download");
         device.countWait();
         device.order().hostAwaitsAll();
         get(at(at, target.remaining()), target);
@@ -110,10 +110,10 @@ final class SimStorage extends DeviceStorage {
         target.put(block.data(), from, target.remaining());
     }
 
-    /** Recorded work may run when the memory that it names is gone. */
+    /** Checks that the memory of captured work is still open when the graph is launched. */
     void checkThere() {
         if (block.isFreed()) {
-            throw new IllegalStateException("recorded work uses a storage that was closed");
+            throw new IllegalStateException("captured work uses a storage that was closed");
         }
     }
 

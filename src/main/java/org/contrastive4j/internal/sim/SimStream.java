@@ -8,33 +8,38 @@ import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.jspecify.annotations.Nullable;
 
-/** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */
+/**
+ * A stream of the simulator: executes work when it is enqueued, or stores it while a graph is captured. {@link
+ * StreamOrder} tracks which work is ordered.
+ */
 final class SimStream implements DeviceStream {
     private final SimDevice device;
     private final int number;
-    private @Nullable Recorded captured;
+    private @Nullable Capture captured;
     private boolean closed;
 
-    /** A piece of work, which the stream it was given to does; that may be another than the one that recorded it. */
+    /**
+     * A piece of work, executed by the stream that it is launched on, which may differ from the one that captured it.
+     */
     interface Work {
         void run(SimStream on);
     }
 
-    /** Work that is noted instead of done, and the memory it gets. */
-    private static final class Recorded {
+    /** Work that is captured instead of executed, and the memory it allocates. */
+    private static final class Capture {
         final List<Work> work = new ArrayList<>();
         final List<Region> blocks = new ArrayList<>();
         final @Nullable SimStorage scratch;
         final @Nullable ScratchSpace space;
 
-        Recorded(@Nullable SimStorage scratch) {
+        Capture(@Nullable SimStorage scratch) {
             this.scratch = scratch;
             space = scratch == null ? null : new ScratchSpace(scratch.bytes());
         }
@@ -93,23 +98,24 @@ final class SimStream implements DeviceStream {
     }
 
     /**
-     * Memory of what is recorded, fresh each time the recording runs. It must fit in the scratch like that of a GPU,
-     * but is a region of its own, so that its bounds are checked.
+     * Allocates memory of the current capture, with fresh contents at each launch of the graph. It must fit in the
+     * scratch memory as on a GPU, but is a region of its own, so that its bounds are checked.
      */
     SimStorage fromScratch(long bytes) {
-        Recorded recorded = captured;
-        if (recorded == null || recorded.space == null || recorded.scratch == null) {
-            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
-                    + "scratch memory and allocate for the stream that records");
+        Capture capture = captured;
+        if (capture == null || capture.space == null || capture.scratch == null) {
+            throw new DeviceException(
+                    "memory cannot be allocated while work is captured; do it before, or capture with "
+                            + "scratch memory and allocate for the stream that captures");
         }
-        ScratchSpace space = recorded.space;
+        ScratchSpace space = capture.space;
         long at = space.allocate(bytes);
-        SimStorage scratch = recorded.scratch;
+        SimStorage scratch = capture.scratch;
         int location = scratch.at(at, bytes);
         Region block = device.memory().allocate((int) bytes, "scratch", Region.Space.GLOBAL);
-        recorded.blocks.add(block);
+        capture.blocks.add(block);
         give(on -> {
-            on.writes("recorded work", scratch, location, bytes);
+            on.writes("captured work", scratch, location, bytes);
             block.forget(0, block.bytes());
         });
         return new SimStorage(device, block, () -> space.free(at));
@@ -122,7 +128,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public void synchronize() {
-        device.checkNotRecording("waiting");
+        device.checkNotCapturing("waiting");
         device.countWait();
         give(on -> {});
         device.order().hostAwaits(number);
@@ -142,7 +148,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public void upload(ByteBuffer source, DeviceStorage target, long at) {
-        device.checkNotRecording("bytes of the host cannot be copied");
+        device.checkNotCapturing("bytes of the host cannot be copied");
         SimStorage to = mine(target);
         int location = to.at(at, source.remaining());
         give(on -> {
@@ -216,7 +222,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public DeviceStream.Event record() {
-        device.checkNotRecording("an event cannot be recorded");
+        device.checkNotCapturing("an event cannot be recorded");
         give(on -> {});
         return new SimEvent(device.order(), device.order().position(number));
     }
@@ -274,7 +280,7 @@ final class SimStream implements DeviceStream {
         }
         earlier.checkOpen();
         checkOpen();
-        device.checkNotRecording("an event cannot be awaited");
+        device.checkNotCapturing("an event cannot be awaited");
         if (earlier.order == device.order()) {
             device.order().await(number, earlier.position);
         }
@@ -282,19 +288,19 @@ final class SimStream implements DeviceStream {
 
     @Override
     public DeviceStream.Graph capture(Runnable work, @Nullable DeviceStorage scratch) {
-        Recorded recorded = new Recorded(scratch == null ? null : mine(scratch));
-        device.beginRecording();
-        captured = recorded;
+        Capture capture = new Capture(scratch == null ? null : mine(scratch));
+        device.beginCapture();
+        captured = capture;
         try {
             work.run();
         } catch (RuntimeException | Error refused) {
-            recorded.blocks.forEach(device.memory()::free);
+            capture.blocks.forEach(device.memory()::free);
             throw refused;
         } finally {
             captured = null;
-            device.endRecording();
+            device.endCapture();
         }
-        return new SimGraph(device, recorded.work, recorded.blocks);
+        return new SimGraph(device, capture.work, capture.blocks);
     }
 
     /** {@inheritDoc} The stream of the device itself stays. */

@@ -6,16 +6,16 @@ import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * Single-precision approximations, within the error that the PTX documentation states, around double precision.
+ * Single-precision approximations, within the error that the PTX documentation states, compared with double precision.
  *
  * <p>Relative 2^-23: {@code sqrt}; 2^-22.9: {@code rsqrt}; 2^-22: {@code ex2}, and {@code lg2} outside (0.5, 2), inside
  * of which the error is absolute; 2^-11: {@code tanh}. Units in the last place: {@code rcp} 1, {@code div.full} 2,
  * {@code div.approx} 2 for a divisor in [2^-126, 2^126]. Absolute: {@code sin} and {@code cos} 2^-20.5 in [-2 pi, 2 pi]
- * and 2^-14.7 in [-100 pi, 100 pi]. Half an ulp more is given where the bound is relative, so that rounding the result
- * to its format is not counted.
+ * and 2^-14.7 in [-100 pi, 100 pi]. Relative bounds are enlarged by half an ulp for rounding the result to its format.
  */
 class ApproximationTest {
     private static final Format SINGLE = Format.F32;
@@ -26,6 +26,7 @@ class ApproximationTest {
         double of(double x, double exact);
     }
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -118,7 +119,7 @@ class ApproximationTest {
         });
     }
 
-    /** A subnormal result may have been flushed; the sign of a zero is that of the exact result. */
+    /** Accepts a flushed subnormal result; the sign of a zero is that of the exact result. */
     private static Outcome near(double a, double exact, double tolerance, boolean ftz) {
         Outcome near = Outcome.near(SINGLE, exact, tolerance);
         boolean flushable = ftz && Math.abs(exact) < SMALLEST * 1.0001;
@@ -136,7 +137,7 @@ class ApproximationTest {
         return SINGLE.toDouble(ftz ? SINGLE.flush(bits) : bits);
     }
 
-    /** Edge values, and numbers of [-range, range]. */
+    /** Returns edge values, and random values in [-range, range]. */
     private static List<long[]> around(double range) {
         List<long[]> lanes = new ArrayList<>();
         Samples.edges(Kind.F32).forEach(value -> lanes.add(new long[] {value}));

@@ -71,7 +71,7 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
         return x > 0 && finite(x, x) ? finish(Dyadic.of(x).root(), false) : special(Math.sqrt(x));
     }
 
-    /** A number of any kind in this format. */
+    /** Rounds an exact value to this format. */
     Outcome convert(double value) {
         return finite(value, value) ? finish(Dyadic.of(value), negative(value)) : special(value);
     }
@@ -107,7 +107,7 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
             return clamped(bits);
         }
         Outcome flushed = clamped(format.zero(exact.signum() < 0));
-        // Whether a number below the smallest normal that rounds up to it counts as subnormal is not documented.
+        // The documentation does not state whether a value that rounds up to the smallest normal number is flushed.
         boolean roundsUp = !format.isSubnormal(bits) && !format.isZero(bits);
         return roundsUp ? flushed.or(clamped(bits)) : flushed;
     }

@@ -10,14 +10,14 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Copies between global and shared memory that go on by themselves, and what tells that they are done. */
+/** Asynchronous copies between global and shared memory, and the instructions that wait for them. */
 class AsyncCopyConformanceTest {
     private static final long SEED = 424_242;
 
@@ -27,8 +27,8 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void copiesOfEverySizeFillWithZeros(Supplier<PtxDevice> opened) {
-        // place in shared memory, place in global memory, bytes written, bytes read
+    void cpAsync_everySize_fillsTheRestWithZeros(Supplier<PtxDevice> opened) {
+        // offset in shared memory, offset in global memory, bytes written, bytes read
         int[][] copies = {
             {0, 0, 4, 4},
             {8, 8, 8, 8},
@@ -67,7 +67,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void groupsAreWaitedForInOrder(Supplier<PtxDevice> opened) {
+    void cpAsyncWaitGroup_severalGroups_completeInOrder(Supplier<PtxDevice> opened) {
         for (int threads : new int[] {32, 64, 128}) {
             int[] in = new Random(SEED).ints(7L * threads).toArray();
             int[] expected = IntStream.range(0, in.length)
@@ -84,7 +84,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void copiesArriveAtBarriers(Supplier<PtxDevice> opened) {
+    void cpAsyncMbarrierArrive_afterCopies_completesThePhase(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(192).toArray();
         int[] expected =
                 IntStream.range(0, 192).map(i -> in[i / 64 * 64 + 63 - i % 64]).toArray();
@@ -98,7 +98,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void bulkCopiesLandTogether(Supplier<PtxDevice> opened) {
+    void cpAsyncBulk_severalCopies_completeOnePhase(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(2048).toArray();
         int[] expected = IntStream.range(0, 2048)
                 .map(i -> in[i / 1024 * 1024 + 1023 - i % 1024])
@@ -113,7 +113,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void bulkStoresLeaveTheirSource(Supplier<PtxDevice> opened) {
+    void cpAsyncBulk_toGlobalMemory_readsTheSourceBeforeTheWaitReturns(Supplier<PtxDevice> opened) {
         int[] expected =
                 IntStream.range(0, 1536).map(i -> 10_000 * (i / 512) + i % 512).toArray();
         try (PtxDevice device = opened.get()) {
@@ -126,7 +126,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void bulkReductionsOfManyBlocks(Supplier<PtxDevice> opened) {
+    void cpReduceAsyncBulk_manyBlocks_addsAllContributions(Supplier<PtxDevice> opened) {
         int blocks = 5;
         ByteBuffer before = ByteBuffer.allocate(1280).order(ByteOrder.LITTLE_ENDIAN);
         ByteBuffer after = ByteBuffer.allocate(1280).order(ByteOrder.LITTLE_ENDIAN);
@@ -158,7 +158,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void aMulticastReachesBothBlocks(Supplier<PtxDevice> opened) {
+    void cpAsyncBulk_multicast_writesBothBlocks(Supplier<PtxDevice> opened) {
         int blocks = 6;
         int[] in = new Random(SEED).ints(256L * blocks / 2).toArray();
         int[] expected = IntStream.range(0, 256 * blocks)
@@ -174,7 +174,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void aBulkCopyReachesTheOtherBlock(Supplier<PtxDevice> opened) {
+    void cpAsyncBulk_toAnotherBlock_writesItsSharedMemory(Supplier<PtxDevice> opened) {
         int blocks = 4;
         int[] expected = IntStream.range(0, 64 * blocks)
                 .map(i -> 1000 * (i / 64 ^ 1) + 3 * (i % 64))
@@ -189,7 +189,7 @@ class AsyncCopyConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void storesThatABarrierOfTheOtherBlockLearnsOf(Supplier<PtxDevice> opened) {
+    void stAsync_toAnotherBlock_completesItsBarrier(Supplier<PtxDevice> opened) {
         int[] expected = IntStream.range(0, 128)
                 .map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0))
                 .toArray();

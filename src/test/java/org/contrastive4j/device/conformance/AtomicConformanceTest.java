@@ -18,14 +18,14 @@ import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Atomic operations: what is left in memory, and that the values returned are those of some order of the threads. */
+/** Atomic operations: the final memory, and old values that correspond to some order of the threads. */
 class AtomicConformanceTest {
     private static final int THREADS = 96;
     private static final int CELLS = 26;
@@ -38,7 +38,7 @@ class AtomicConformanceTest {
     private static final Set<Integer> WIDE = Set.of(2, 4, 10, 11, 12, 13, 19, 20, 21, 23, 25);
     private static final Set<Integer> ALWAYS_CHANGING = Set.of(0, 1, 2, 3, 4, 18, 21, 22, 23);
 
-    /** What the cells hold before; the upper half of a narrow cell has to stay. */
+    /** Initial contents of the cells; the upper half of a narrow cell must not change. */
     private static final long[] INITIAL = {
         narrow(0xFFFF_FF00),
         narrow(100),
@@ -74,25 +74,25 @@ class AtomicConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void atomicsInGlobalMemory(Supplier<PtxDevice> opened) {
+    void atom_globalMemory_givesSomeOrder(Supplier<PtxDevice> opened) {
         atomics(opened, "atomics_global", Launch.of(2, THREADS / 2));
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void atomicsInSharedMemory(Supplier<PtxDevice> opened) {
+    void atom_sharedMemory_givesSomeOrder(Supplier<PtxDevice> opened) {
         atomics(opened, "atomics_shared", Launch.of(1, THREADS));
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void reductionsInGlobalMemory(Supplier<PtxDevice> opened) {
+    void red_globalMemory_combinesAllThreads(Supplier<PtxDevice> opened) {
         reductions(opened, "reductions_global", Launch.of(2, THREADS / 2));
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void reductionsInSharedMemory(Supplier<PtxDevice> opened) {
+    void red_sharedMemory_combinesAllThreads(Supplier<PtxDevice> opened) {
         reductions(opened, "reductions_shared", Launch.of(1, THREADS));
     }
 
@@ -129,7 +129,7 @@ class AtomicConformanceTest {
         }
     }
 
-    /** That some order of the threads gives these old values. */
+    /** Checks that some order of the threads gives these old values. */
     private static void checkOld(int cell, long[] old, long after) {
         String what = "cell " + cell;
         if (ALWAYS_CHANGING.contains(cell)) {
@@ -176,7 +176,7 @@ class AtomicConformanceTest {
         }
     }
 
-    /** Each half of a pair is atomic by itself only, so the halves are compared apart. */
+    /** Checks the halves of a pair separately, because only each half is atomic. */
     private static void checkOldHalves(int first, IntStream old, int step) {
         int[] expected =
                 IntStream.range(0, THREADS).map(turn -> first + step * turn).toArray();
@@ -191,7 +191,7 @@ class AtomicConformanceTest {
         return value;
     }
 
-    /** The operand of thread g, as the kernels compute it. */
+    /** Returns the operand of thread g, computed as in the kernels. */
     private static long operand(int cell, int g) {
         int v = 3 * g + 1;
         int mix = v * 0x9E37_79B1;
@@ -212,7 +212,7 @@ class AtomicConformanceTest {
         };
     }
 
-    /** What the operation of a cell makes of two values. */
+    /** Applies the operation of a cell to two values. */
     private static long combine(int cell, long a, long b) {
         int x = (int) a;
         int y = (int) b;
@@ -246,7 +246,7 @@ class AtomicConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void halvesAreAdded(Supplier<PtxDevice> opened) {
+    void atomAdd_f16x2_addsEachHalf(Supplier<PtxDevice> opened) {
         int pair = halves(4, -9);
         int low = SmallFloat.F16.bits(5) | 0xABCD_0000;
         int[] in = poisoned(6 + THREADS);
@@ -266,7 +266,7 @@ class AtomicConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void brainFloatsAreAdded(Supplier<PtxDevice> opened) {
+    void atomAdd_bf16_addsEachHalf(Supplier<PtxDevice> opened) {
         int pair = pair(4, -9);
         int low = SmallFloat.BF16.bits(5) | 0xABCD_0000;
         int[] in = poisoned(5 + THREADS);
@@ -286,7 +286,7 @@ class AtomicConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void loopsOfCompareAndSwap(Supplier<PtxDevice> opened) {
+    void atomCas_inALoop_updatesAtomically(Supplier<PtxDevice> opened) {
         int product = 7;
         for (int t = 0; t < THREADS; t++) {
             product *= 3;
@@ -299,7 +299,7 @@ class AtomicConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void theLastBlockAddsUp(Supplier<PtxDevice> opened) {
+    void atomInc_lastBlock_seesAllPartialSums(Supplier<PtxDevice> opened) {
         int blocks = 7;
         int[] in = new Random(5).ints(64 * blocks, -1000, 1000).toArray();
         int[] expected = new int[2 + blocks];

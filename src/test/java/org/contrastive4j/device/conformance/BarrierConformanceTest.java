@@ -9,14 +9,14 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Barriers of a block and of a cluster, barriers in memory, and what threads see after them. */
+/** Barriers of a block and of a cluster, mbarriers, and the memory that threads see after them. */
 class BarrierConformanceTest {
     private static final long SEED = 99_100;
 
@@ -26,7 +26,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void theBlockMeetsAtABarrier(Supplier<PtxDevice> opened) {
+    void barSync_wholeBlock_ordersSharedMemory(Supplier<PtxDevice> opened) {
         for (int threads : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1024}) {
             int[] in = new Random(SEED).ints(threads).toArray();
             int[] expected =
@@ -42,7 +42,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void producersArriveAndConsumersWait(Supplier<PtxDevice> opened) {
+    void barArrive_producersAndConsumers_orderSharedMemory(Supplier<PtxDevice> opened) {
         int[] expected = IntStream.range(0, 256)
                 .map(i -> 100 * (i / 64) + 3 * (63 - i % 64))
                 .toArray();
@@ -56,7 +56,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void halvesOfABlockMeetApart(Supplier<PtxDevice> opened) {
+    void barSync_twoNamedBarriers_synchroniseHalves(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(128).toArray();
         int[] expected = IntStream.range(0, 128)
                 .map(t -> in[t / 64 * 64 + (t + (t < 64 ? 1 : 7)) % 64])
@@ -68,7 +68,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void barriersReduce(Supplier<PtxDevice> opened) {
+    void barRed_predicates_reducesOverTheBlock(Supplier<PtxDevice> opened) {
         Random random = new Random(SEED);
         try (PtxDevice device = opened.get()) {
             KernelFile kernel = KernelFile.of(device, "barrier_reductions");
@@ -100,7 +100,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void registersOfAGridOfClusters(Supplier<PtxDevice> opened) {
+    void specialRegisters_gridOfClusters_numberBlocks(Supplier<PtxDevice> opened) {
         Launch.Dim grid = new Launch.Dim(6, 2, 3);
         int[] expected = new int[16 * 36];
         for (int b = 0; b < 36; b++) {
@@ -120,7 +120,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void blocksOfAClusterReachEachOthersSharedMemory(Supplier<PtxDevice> opened) {
+    void mapa_blocksOfACluster_accessSharedMemory(Supplier<PtxDevice> opened) {
         int blocks = 4;
         int[] in = new Random(SEED).ints(64 * blocks).toArray();
         int[] expected = new int[130 * blocks];
@@ -143,7 +143,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void barriersInMemoryGoThroughPhases(Supplier<PtxDevice> opened) {
+    void mbarrier_severalPhases_alternates(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(64).toArray();
         int[] expected =
                 Arrays.copyOf(IntStream.range(0, 64).map(t -> in[(t + 6) % 64]).toArray(), 71);
@@ -155,7 +155,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void aRingOfTilesBetweenWarps(Supplier<PtxDevice> opened) {
+    void mbarrier_ringBetweenWarps_passesTiles(Supplier<PtxDevice> opened) {
         int[] expected =
                 IntStream.range(0, 512).map(i -> 1000 * (i / 64) + i % 64).toArray();
         try (PtxDevice device = opened.get()) {
@@ -168,7 +168,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void barriersInMemoryCountBytes(Supplier<PtxDevice> opened) {
+    void mbarrierExpectTx_copiedBytes_completesThePhase(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
             assertWords(
                     new int[] {0, 0, 0, 1, 0, 1, 0, 1},
@@ -179,7 +179,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void blocksOfAClusterArriveAtEachOthersBarriers(Supplier<PtxDevice> opened) {
+    void mbarrierArrive_ofAnotherBlock_completesThePhase(Supplier<PtxDevice> opened) {
         int blocks = 6;
         int[] expected = IntStream.range(0, 192 * blocks)
                 .map(i -> 1000 * (i / 64 % 3) + 10 * (i % 64) + (i / 192 ^ 1))
@@ -194,7 +194,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void registersMoveBetweenWarpgroups(Supplier<PtxDevice> opened) {
+    void setmaxnreg_twoWarpgroups_computesTheSame(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(256).toArray();
         int[] expected = IntStream.range(0, 256)
                 .map(t -> t < 128 ? in[t] + 1000 : 3 * in[t])
@@ -207,7 +207,7 @@ class BarrierConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void dependentLaunchesAreOrdered(Supplier<PtxDevice> opened) {
+    void griddepcontrol_dependentLaunch_seesEarlierWrites(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(103).toArray();
         try (PtxDevice device = opened.get()) {
             assertWords(

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** Comparisons and selections. */
@@ -16,6 +17,7 @@ class CompareTest {
             List.of("eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan");
     private static final List<String> JOINS = List.of("and", "or", "xor");
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
 /** {@code cvt} between integers, floating-point formats, and both. */
@@ -14,6 +15,7 @@ class ConvertTest {
     private static final List<Kind> FLOATS = List.of(Kind.F16, Kind.F32, Kind.F64);
     private static final List<Mode> MODES = List.of(Mode.RN, Mode.RZ, Mode.RM, Mode.RP);
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -51,12 +53,12 @@ class ConvertTest {
         }
     }
 
-    /** Whether there are numbers to clamp; where there are none the assembler refuses {@code .sat}. */
+    /** Returns whether a value can need clamping; otherwise the assembler refuses {@code .sat}. */
     private static boolean exceeds(Kind from, Kind to) {
         return from.signed && !to.signed || from.bits - (from.signed ? 1 : 0) > to.bits - (to.signed ? 1 : 0);
     }
 
-    /** Bytes are extended to the register they are in. */
+    /** Extends a byte to its 32-bit register. */
     private static Outcome stored(Kind to, long value) {
         return Outcome.bits(to.extend(value) & Kind.mask(to.storedBits));
     }
@@ -77,13 +79,14 @@ class ConvertTest {
     }
 
     /**
-     * Too large numbers become the nearest there is; NaN becomes 0, but the lone top bit when either side has 64 bits.
+     * A value out of range becomes the nearest representable one. NaN becomes 0, or only the top bit where either side
+     * has 64 bits.
      */
     private static Outcome integer(Kind to, Kind from, Mode mode, long bits) {
         double value = from.format.toDouble(bits);
         if (Double.isNaN(value)) {
             boolean wide = from == Kind.F64 || to.bits == 64;
-            // Which top bit a result of 8 or 16 bits shows is not said clearly enough to rely on.
+            // The documentation is not clear about the result of 8 or 16 bits for NaN.
             return !wide ? Outcome.bits(0) : to.bits < 32 ? Outcome.any() : Outcome.bits(1L << to.bits - 1);
         }
         if (Double.isInfinite(value)) {
@@ -110,7 +113,7 @@ class ConvertTest {
                 x -> saturating.convert(number(from, x[0]))));
     }
 
-    /** To whole numbers in the same format; the sign of zero stays. */
+    /** Rounds to integers in the same format and keeps the sign of zero. */
     private static void integral(List<Row> rows, Kind kind) {
         String types = kind.ptx() + "." + kind.ptx();
         for (Mode mode : MODES) {
@@ -219,7 +222,7 @@ class ConvertTest {
         }
     }
 
-    /** Bits below the fraction of the result are not looked at. */
+    /** Ignores bits below the fraction of the result. */
     private static void tensorFloat(List<Row> rows) {
         rows.add(tensorFloat("cvt.rna.tf32.f32", Arithmetic.of(Format.TF32, Mode.RNA)));
         rows.add(tensorFloat("cvt.rn.tf32.f32", Arithmetic.of(Format.TF32, Mode.RN))
@@ -234,12 +237,12 @@ class ConvertTest {
 
     private static Row tensorFloat(String instruction, Arithmetic arithmetic) {
         return Row.of(instruction, Kind.TF32, List.of(Kind.F32), x -> {
-            Outcome wanted = arithmetic.convert(Format.F32.toDouble(x[0]));
-            return new Outcome(got -> wanted.accepts().test(got & -1L << Format.TF32.unused), wanted.wanted());
+            Outcome expected = arithmetic.convert(Format.F32.toDouble(x[0]));
+            return new Outcome(got -> expected.accepts().test(got & -1L << Format.TF32.unused), expected.description());
         });
     }
 
-    /** The first operand goes to the upper half. */
+    /** Converts two operands; the first one is the upper half of the result. */
     private static void packed(List<Row> rows) {
         for (Kind kind : List.of(Kind.F16X2, Kind.BF16X2)) {
             for (Mode mode : List.of(Mode.RN, Mode.RZ)) {
@@ -262,7 +265,7 @@ class ConvertTest {
                         arithmetic.convert(Format.F32.toDouble(x[1]))));
     }
 
-    /** Too large numbers and infinity become the largest, NaN the NaN 0x7f. */
+    /** Saturates values out of range and infinity to the largest number; NaN becomes 0x7f. */
     private static void eightBits(List<Row> rows) {
         for (Kind kind : List.of(Kind.E4M3X2, Kind.E5M2X2)) {
             Format format = kind.format;
@@ -309,7 +312,7 @@ class ConvertTest {
         return (relu ? arithmetic.withRelu() : arithmetic).convert(Math.max(-most, Math.min(most, value)));
     }
 
-    /** Two clamped numbers in one register, the first one above; bytes go below the lower half of c. */
+    /** Packs two clamped integers, the first one above; bytes are placed below the lower half of c. */
     private static void packs(List<Row> rows) {
         for (Kind to : List.of(Kind.U16, Kind.S16)) {
             rows.add(Row.of(

@@ -3,8 +3,8 @@ package org.contrastive4j.device.conformance;
 import java.math.BigInteger;
 
 /**
- * The number {@code digits} x 2^{@code exponent}, exactly; quotients and roots carry a last bit that says whether
- * digits were lost.
+ * The number {@code digits} x 2^{@code exponent}, exactly; quotients and roots have a sticky bit, which is set
+ * if digits were lost.
  */
 record Dyadic(BigInteger digits, int exponent) {
     static final Dyadic ZERO = new Dyadic(BigInteger.ZERO, 0);
@@ -59,7 +59,7 @@ record Dyadic(BigInteger digits, int exponent) {
         return remainder.signum() == 0 ? twice : twice.setBit(0);
     }
 
-    /** To a multiple of 2^{@code unit}, in those units. */
+    /** Rounds to a multiple of 2^{@code unit} and returns the factor. */
     BigInteger roundedTo(int unit, Mode mode) {
         int shift = unit - exponent;
         if (shift <= 0) {

@@ -7,9 +7,10 @@ import java.util.function.Function;
 import java.util.function.LongPredicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
-/** Single and double precision, rounded exactly. */
+/** Arithmetic in single and double precision against exactly rounded results. */
 class FloatTest {
     private static final List<Mode> MODES = List.of(Mode.RN, Mode.RZ, Mode.RM, Mode.RP);
 
@@ -17,6 +18,7 @@ class FloatTest {
         Outcome apply(Arithmetic arithmetic, long[] x);
     }
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -47,7 +49,7 @@ class FloatTest {
         return rows;
     }
 
-    /** As it is; in single precision also flushing, and saturating where the instruction can. */
+    /** Adds the plain instruction; in single precision also {@code .ftz} and, where it exists, {@code .sat}. */
     private static void rounded(
             List<Row> rows, String name, Kind kind, Mode mode, int operands, boolean saturates, Operation operation) {
         String rounding = name + "." + mode.ptx();
@@ -66,7 +68,7 @@ class FloatTest {
         }
     }
 
-    /** The sign of a NaN is not specified by {@code abs} and {@code neg}; {@code copysign} only moves bits. */
+    /** The sign of NaN is unspecified for {@code abs} and {@code neg}; {@code copysign} only copies bits. */
     private static void signs(List<Row> rows, Kind kind) {
         Format format = kind.format;
         String type = "." + kind.ptx();
@@ -80,7 +82,7 @@ class FloatTest {
                 "copysign" + type, kind, 2, x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
     }
 
-    /** Zeros count as normal numbers. */
+    /** Tests classes of values; {@code testp} counts zeros as normal numbers. */
     private static void classes(List<Row> rows, Kind kind) {
         Format format = kind.format;
         LongPredicate normal = x -> format.isFinite(x) && !format.isSubnormal(x);
@@ -112,8 +114,8 @@ class FloatTest {
     }
 
     /**
-     * Of a number and a NaN the number; with {@code .NaN} and for two NaNs the canonical NaN, all ones but the sign; -0
-     * is less than +0.
+     * Returns the number if one operand is NaN; with {@code .NaN}, and for two NaNs, the canonical NaN, all ones but
+     * the sign. -0 is less than +0.
      */
     static Outcome extreme(Format format, boolean smallest, boolean ftz, boolean keepsNaN, long[] x) {
         long a = ftz ? format.flush(x[0]) : x[0];
@@ -124,13 +126,13 @@ class FloatTest {
         if (format.isNaN(a) || format.isNaN(b)) {
             return Outcome.bits(format.isNaN(a) ? b : a);
         }
-        double wanted = smallest
+        double expected = smallest
                 ? Math.min(format.toDouble(a), format.toDouble(b))
                 : Math.max(format.toDouble(a), format.toDouble(b));
-        return Outcome.bits(format.fromDouble(wanted, Mode.RN));
+        return Outcome.bits(format.fromDouble(expected, Mode.RN));
     }
 
-    /** The extreme magnitude with the product of both signs; with a NaN the sign is not specified. */
+    /** Returns the extreme magnitude with the product of both signs; with a NaN the sign is unspecified. */
     private static Outcome xorSign(boolean smallest, long[] x) {
         if (Format.F32.isNaN(x[0]) || Format.F32.isNaN(x[1])) {
             return Outcome.any();

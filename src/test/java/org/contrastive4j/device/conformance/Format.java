@@ -2,7 +2,7 @@ package org.contrastive4j.device.conformance;
 
 import java.math.BigInteger;
 
-/** Binary floating-point formats: bits to numbers and back, rounded once. */
+/** Binary floating-point formats, with conversion between bits and exact values, rounded once. */
 enum Format {
     E4M3(3, 4, 0),
     E5M2(2, 5, 0),
@@ -14,11 +14,11 @@ enum Format {
     TF32(10, 8, 13);
 
     final int fraction;
-    /** Bits below the fraction that mean nothing. */
+    /** Number of unused bits below the fraction. */
     final int unused;
 
     final long signBit;
-    /** Bits of infinity, in E4M3, which has none, of its NaN. */
+    /** Bits of infinity; in E4M3, which has no infinity, of its NaN. */
     final long infinity;
 
     final long largest;
@@ -73,17 +73,17 @@ enum Format {
         return bits & ~(signBit << unused);
     }
 
-    /** Subnormal numbers become zero of the same sign. */
+    /** Replaces subnormal numbers by a zero of the same sign. */
     long flush(long bits) {
         return isSubnormal(bits) ? bits & signBit << unused : bits;
     }
 
-    /** A quiet NaN. */
+    /** Returns a quiet NaN. */
     long nan() {
         return this == E4M3 ? infinity : signBit - 1 << unused;
     }
 
-    /** Exactly; every format is part of double. */
+    /** Returns the exact value; double holds the values of every format. */
     double toDouble(long bits) {
         if (this == F64) {
             return Double.longBitsToDouble(bits);
@@ -101,7 +101,7 @@ enum Format {
         return sign * digits * Math.scalb(1.0, smallestUnit + Math.max(field, 1) - 1);
     }
 
-    /** Size of the last bit at value. */
+    /** Returns the unit in the last place at a value. */
     double ulp(double value) {
         return Math.scalb(1.0, Math.max(Math.getExponent(value) - fraction, smallestUnit));
     }
@@ -114,7 +114,7 @@ enum Format {
         return infinity << unused | zero(negative);
     }
 
-    /** NaN, infinities and zeros as they are, everything else rounded. */
+    /** Rounds a value; NaN, infinities and zeros are kept. */
     long fromDouble(double value, Mode mode) {
         if (Double.isNaN(value)) {
             return nan();
@@ -124,8 +124,7 @@ enum Format {
     }
 
     /**
-     * The number rounded once; too large ones become infinite or the largest as IEEE 754 says; zero gets the given
-     * sign.
+     * Rounds once; overflow gives infinity or the largest number as IEEE 754 specifies, and zero gets the given sign.
      */
     long round(Dyadic value, Mode mode, boolean negativeZero) {
         if (value.signum() == 0) {

@@ -7,12 +7,14 @@ import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
-/** Both 16-bit formats, alone and two in a register; unary ones on every value there is. */
+/** Both 16-bit formats, scalar and packed; unary operations on all 65536 values. */
 class HalfTest {
     private static final List<Kind> KINDS = List.of(Kind.F16, Kind.F16X2, Kind.BF16, Kind.BF16X2);
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -29,7 +31,7 @@ class HalfTest {
         return rows;
     }
 
-    /** In bfloat16 these came later than {@code fma}. */
+    /** Adds {@code add}, {@code sub} and {@code mul}; in bfloat16 they need a newer architecture than {@code fma}. */
     private static void sums(List<Row> rows, Kind kind) {
         Arithmetic nearest = Arithmetic.of(kind.format, Mode.RN);
         boolean half = kind.format == Format.F16;
@@ -54,8 +56,10 @@ class HalfTest {
             Arithmetic arithmetic = modified(nearest, modifier);
             rows.add(row("fma.rn" + modifier + "." + kind.ptx(), kind, 3, x -> {
                 Outcome outcome = arithmetic.fma(x[0], x[1], x[2]);
-                // With .relu a NaN is the canonical one.
-                return arithmetic.relu() && outcome.wanted().equals("NaN") ? Outcome.bits(kind.format.nan()) : outcome;
+                // .relu returns the canonical NaN
+                return arithmetic.relu() && outcome.description().equals("NaN")
+                        ? Outcome.bits(kind.format.nan())
+                        : outcome;
             }));
         }
     }
@@ -83,7 +87,7 @@ class HalfTest {
 
     /**
      * {@code ex2.approx}: relative error 2^-9.9 in half precision, 2^-7 in bfloat16, which flushes;
-     * {@code tanh.approx}: absolute error 2^-10.987 and 2^-8. Half an ulp more is for rounding to the format.
+     * {@code tanh.approx}: absolute error 2^-10.987 and 2^-8. Half an ulp is added for rounding to the format.
      */
     private static void unary(List<Row> rows, Kind kind) {
         Format format = kind.format;
@@ -115,7 +119,7 @@ class HalfTest {
         return ftz && tiny ? near.or(Outcome.bits(0)) : near;
     }
 
-    /** On all 65536 values, in a packed register each with another one. */
+    /** Applies the operation to all 65536 values; a packed register holds two different ones. */
     private static Row every(String instruction, Kind kind, Function<Long, Outcome> expected) {
         UnaryOperator<Long> pair = x -> x << 16 | (x * 40_503 + 12_345 & 0xffff);
         Row row = row(instruction, kind, 1, x -> expected.apply(x[0])).on(Samples.all16());

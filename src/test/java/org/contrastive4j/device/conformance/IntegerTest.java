@@ -10,13 +10,15 @@ import java.util.function.LongUnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
-/** Integer arithmetic against whole numbers of any size, cut to the width of the result. */
+/** Integer arithmetic against BigInteger, truncated to the width of the result. */
 class IntegerTest {
     private static final List<Kind> KINDS = List.of(Kind.U16, Kind.S16, Kind.U32, Kind.S32, Kind.U64, Kind.S64);
     private static final List<Kind> NARROW = List.of(Kind.U16, Kind.S16, Kind.U32, Kind.S32);
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -69,7 +71,7 @@ class IntegerTest {
         }
     }
 
-    /** Division by zero yields an unspecified value, and so may the one quotient that does not fit. */
+    /** Accepts any result of a division by zero and of the one quotient that overflows. */
     private static Outcome quotient(Kind kind, long[] x, BiFunction<BigInteger, BigInteger, BigInteger> operation) {
         BigInteger a = number(kind, x[0]);
         BigInteger b = number(kind, x[1]);
@@ -105,7 +107,7 @@ class IntegerTest {
                 x -> clamp(x[0].multiply(x[1]).shiftRight(32).add(x[2]))));
     }
 
-    /** Three words each: what one instruction carries out is what the next takes in. */
+    /** Adds sums of three words, in which each instruction reads the carry of the one before. */
     private static void carries(List<Row> rows, Kind kind) {
         String type = "." + kind.ptx();
         int bits = kind.bits;
@@ -208,7 +210,7 @@ class IntegerTest {
                 .with(2, offset -> offset % 34));
     }
 
-    /** The documented loop over the bits, which starts at the base. */
+    /** Runs the documented loop over the bits, which starts at the base. */
     private static long nthSet(int mask, int base, int offset) {
         if (offset == 0) {
             return (mask >>> base & 1) == 1 ? base : 0xffff_ffffL;
@@ -235,17 +237,19 @@ class IntegerTest {
                 .with(2, IntegerTest::position));
     }
 
-    /** Positions and lengths are 0 to 255, most of them near the width. */
+    /** Returns positions and lengths from 0 to 255, most of them near the width. */
     private static long position(long value) {
         return value % 3 == 0 ? value & 255 : value & 127;
     }
 
-    /** Position of the highest bit that differs from the sign, -1 if none does. */
+    /** Returns the position of the highest bit that differs from the sign, -1 if there is none. */
     private static int topBit(Kind kind, long value) {
         return 63 - Long.numberOfLeadingZeros(kind.signed && value < 0 ? ~value : value);
     }
 
-    /** Bits beyond the operand repeat its sign; of a signed field its own last bit does. */
+    /**
+     * Returns a bit field; bits beyond the operand repeat its sign, those beyond a signed field the sign of the field.
+     */
     private static BigInteger field(Kind kind, long[] x) {
         BigInteger shifted = number(kind, x[0]).shiftRight((int) x[1]);
         int length = (int) x[2];
@@ -305,7 +309,7 @@ class IntegerTest {
         return kind.signed ? low << 64 - bits >> 64 - bits : low & Kind.mask(bits);
     }
 
-    /** Two 16-bit numbers in one register. */
+    /** Adds operations on two 16-bit integers in one register. */
     private static void pairs(List<Row> rows) {
         for (Kind kind : List.of(Kind.U32, Kind.S32)) {
             String type = kind.signed ? ".s16x2" : ".u16x2";
@@ -330,7 +334,7 @@ class IntegerTest {
                 .from(90);
     }
 
-    /** Operands and result of one kind. */
+    /** Adds an operation whose operands and result have one kind. */
     private static Row whole(
             String instruction, Kind kind, int operands, Function<BigInteger[], BigInteger> operation) {
         return Row.of(instruction, kind, Collections.nCopies(operands, kind), x -> {

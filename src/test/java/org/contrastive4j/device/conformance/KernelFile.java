@@ -13,15 +13,15 @@ import java.util.List;
 import java.util.function.IntFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 
 /** One small kernel on a device: its first parameter is the output, the others are inputs. */
 final class KernelFile {
-    /** What outputs are filled with: a NaN that no kernel computes. */
+    /** Initial contents of outputs: a NaN that no kernel computes. */
     static final int POISON = 0x7FC0DEAD;
 
     private static final Pattern TARGET = Pattern.compile("^\\.target sm_(\\d+)(a?)$", Pattern.MULTILINE);
@@ -34,18 +34,18 @@ final class KernelFile {
         this.kernel = kernel;
     }
 
-    /** The kernel of the file of that name. */
+    /** Loads the kernel of the file with this name. */
     static KernelFile of(PtxDevice device, String name) {
         return of(device, name, text(name));
     }
 
-    /** The kernel of that name in a text; the test is skipped on a device that the text is not for. */
+    /** Loads the kernel of this name from a text; skips the test on a device that cannot run the text's target. */
     static KernelFile of(PtxDevice device, String name, String ptx) {
         Matcher target = TARGET.matcher(ptx);
         assertEquals(true, target.find(), () -> "no .target in " + name);
-        int wanted = Integer.parseInt(target.group(1));
+        int required = Integer.parseInt(target.group(1));
         int given = device.facts().architecture();
-        boolean runs = target.group(2).isEmpty() ? given >= wanted : given == wanted;
+        boolean runs = target.group(2).isEmpty() ? given >= required : given == required;
         assumeTrue(runs, () -> name + " is for " + target.group() + ", the device is sm_" + given);
         return new KernelFile(device, device.module(name + ".ptx", ptx).kernel(name));
     }
@@ -61,12 +61,12 @@ final class KernelFile {
         }
     }
 
-    /** What the kernel makes of {@code out}, its first argument; arrays among the others are uploaded. */
+    /** Returns {@code out}, the first argument, after the launch; arrays among the other arguments are uploaded. */
     int[] run(Launch launch, int[] out, Object... inputs) {
         return runAll(launch, out, inputs)[0];
     }
 
-    /** The same with what it makes of each array of words among the arguments, in their order. */
+    /** Returns all arrays of words among the arguments after the launch, in their order. */
     int[][] runAll(Launch launch, int[] out, Object... inputs) {
         List<DeviceStorage> storages = new ArrayList<>();
         List<DeviceStorage> words = new ArrayList<>();
@@ -100,23 +100,23 @@ final class KernelFile {
         return given;
     }
 
-    /** As many poisoned words. */
+    /** Returns an array of poisoned words. */
     static int[] poisoned(int count) {
         int[] words = new int[count];
         Arrays.fill(words, POISON);
         return words;
     }
 
-    /** Compares every word and says which it was. */
-    static void assertWords(int[] expected, int[] actual, IntFunction<String> place) {
+    /** Compares every word; the message names the word that differs. */
+    static void assertWords(int[] expected, int[] actual, IntFunction<String> name) {
         assertEquals(expected.length, actual.length, "number of words");
         for (int i = 0; i < expected.length; i++) {
             int at = i;
-            assertEquals(Integer.toHexString(expected[i]), Integer.toHexString(actual[i]), () -> place.apply(at));
+            assertEquals(Integer.toHexString(expected[i]), Integer.toHexString(actual[i]), () -> name.apply(at));
         }
     }
 
-    /** The same for words of {@code each} per thread. */
+    /** Compares every word of {@code each} words per thread. */
     static void assertWords(int[] expected, int[] actual, int each) {
         assertWords(expected, actual, i -> "thread " + i / each + ", word " + i % each);
     }

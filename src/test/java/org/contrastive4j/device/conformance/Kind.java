@@ -1,8 +1,8 @@
 package org.contrastive4j.device.conformance;
 
-/** What an operand is: its register, how it is read from memory and written, and what its bits mean. */
+/** Types of operands: register, access to memory, and interpretation of the bits. */
 enum Kind {
-    /** Bytes live in 32-bit registers, and results are stored whole to see how they were extended. */
+    /** Bytes are in 32-bit registers; the whole register is stored, so that the extension is compared too. */
     U8("u32", "u8", "u32", 8, 32, false, null),
     S8("s32", "s8", "s32", 8, 32, true, null),
     U16("u16", 16, false, null),
@@ -27,12 +27,12 @@ enum Kind {
     final String register;
     final String load;
     final String store;
-    /** Bits an operand of this kind has; a result has {@link #storedBits}. */
+    /** Number of bits of an operand; a result has {@link #storedBits}. */
     final int bits;
 
     final int storedBits;
     final boolean signed;
-    /** Of each element, null for integers and plain bits. */
+    /** Format of each element; null for integers and untyped bits. */
     final Format format;
 
     Kind(String type, int bits, boolean signed, Format format) {
@@ -49,7 +49,7 @@ enum Kind {
         this.format = format;
     }
 
-    /** As instructions write it. */
+    /** Returns the suffix that instructions use. */
     String ptx() {
         return name().toLowerCase(java.util.Locale.ROOT);
     }
@@ -58,12 +58,12 @@ enum Kind {
         return name().endsWith("X2");
     }
 
-    /** Bits of one element. */
+    /** Returns the number of bits of one element. */
     int elementBits() {
         return packed() ? bits / 2 : bits;
     }
 
-    /** The low bits of value, extended to 64 as this kind is signed or not. */
+    /** Returns the low bits of a value, sign- or zero-extended to 64 bits. */
     long extend(long value) {
         return signed ? value << 64 - bits >> 64 - bits : value & mask(bits);
     }

@@ -10,13 +10,13 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 
-/** Bits: logic, shifts, permutations. */
+/** Bitwise logic, shifts and permutations. */
 class LogicTest {
     /**
-     * Selected bytes of {@code prmt}, lowest first, by the low two bits of the selector: the table of the
-     * documentation.
+     * Bytes that {@code prmt} selects, lowest first, by the low two bits of the selector; table of the documentation.
      */
     private static final Map<String, int[][]> PERMUTATIONS = Map.of(
             "f4e", new int[][] {{0, 1, 2, 3}, {1, 2, 3, 4}, {2, 3, 4, 5}, {3, 4, 5, 6}},
@@ -26,6 +26,7 @@ class LogicTest {
             "ecr", new int[][] {{0, 0, 0, 0}, {0, 1, 1, 1}, {0, 1, 2, 2}, {0, 1, 2, 3}},
             "rc16", new int[][] {{0, 1, 0, 1}, {2, 3, 2, 3}, {0, 1, 0, 1}, {2, 3, 2, 3}});
 
+    @Tag("sampled")
     @TestFactory
     Stream<DynamicNode> instructions() {
         return Row.tests(rows());
@@ -60,7 +61,7 @@ class LogicTest {
         rows.add(unary("cnot" + type, kind, a -> a == 0 ? 1 : 0));
     }
 
-    /** Amounts are unsigned 32-bit numbers; from the width on, what is shifted in is all that is left. */
+    /** Shifts by unsigned 32-bit amounts; an amount of at least the width leaves only shifted-in bits. */
     private static void shifts(List<Row> rows, Kind kind) {
         Kind unsigned = Kind.valueOf("U" + kind.bits);
         Kind signed = Kind.valueOf("S" + kind.bits);
@@ -79,7 +80,7 @@ class LogicTest {
         return row.on(lanes);
     }
 
-    /** {@code p} and {@code q} are the lowest bits of the operands. */
+    /** Adds logic on predicates; {@code p} and {@code q} are the lowest bits of the operands. */
     private static void predicates(List<Row> rows) {
         rows.add(predicate("and.pred", "and.pred r, p, q;", (a, b) -> a & b));
         rows.add(predicate("or.pred", "or.pred r, p, q;", (a, b) -> a | b));
@@ -100,7 +101,7 @@ class LogicTest {
                 new Outcome[] {Outcome.bits(operation.applyAsLong(x[0], x[1]) & 1)});
     }
 
-    /** All 256 truth tables: bit 4 a + 2 b + c of the table is the result for those bits. */
+    /** Adds all 256 truth tables; bit 4 a + 2 b + c of a table is the result for bits a, b, c. */
     private static Row tables() {
         String body = IntStream.range(0, 256)
                 .mapToObj(i -> "lop3.b32 " + MicroKernel.result(i) + ", a, b, c, " + i + ";")

@@ -11,8 +11,8 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -29,25 +29,25 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everyWidthInGlobalMemory(Supplier<PtxDevice> opened) {
+    void loadStore_everyWidthInGlobalMemory_movesTheBytes(Supplier<PtxDevice> opened) {
         everyWidth(opened, "widths_global");
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everyWidthInSharedMemory(Supplier<PtxDevice> opened) {
+    void loadStore_everyWidthInSharedMemory_movesTheBytes(Supplier<PtxDevice> opened) {
         everyWidth(opened, "widths_shared");
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everyWidthInLocalMemory(Supplier<PtxDevice> opened) {
+    void loadStore_everyWidthInLocalMemory_movesTheBytes(Supplier<PtxDevice> opened) {
         everyWidth(opened, "widths_local");
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everyWidthThroughGenericAddresses(Supplier<PtxDevice> opened) {
+    void loadStore_everyWidthByGenericAddress_movesTheBytes(Supplier<PtxDevice> opened) {
         everyWidth(opened, "widths_generic");
     }
 
@@ -67,7 +67,7 @@ class MemoryConformanceTest {
         }
     }
 
-    /** What a thread of the widths kernels finds, from the bytes of its input. */
+    /** Returns the expected words of a thread of the widths kernels, from the bytes of its input. */
     private static int[] widths(int[] w) {
         ByteBuffer bytes = ByteBuffer.allocate(32).order(ByteOrder.LITTLE_ENDIAN);
         bytes.asIntBuffer().put(w);
@@ -99,7 +99,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void initialisedArraysOfTheModule(Supplier<PtxDevice> opened) {
+    void moduleVariables_initialised_haveTheirValues(Supplier<PtxDevice> opened) {
         int[] words = {3, -1, 1_000_000_007, 0, 0x80000000, 0, 0, 0};
         byte[] bytes = {1, 127, (byte) 128, (byte) 255, 0, (byte) 200, 42, 7};
         short[][] grid = {{-1, 2, -32768}, {32767, -500, 6}};
@@ -127,7 +127,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void globalVariablesKeepTheirValuesBetweenLaunches(Supplier<PtxDevice> opened) {
+    void moduleVariables_betweenLaunches_keepTheirValues(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
             KernelFile kernel = KernelFile.of(device, "global_state");
             assertWords(new int[] {40, 0}, kernel.run(Launch.of(1, 1), poisoned(2)), 2);
@@ -138,7 +138,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void parametersOfEveryKind(Supplier<PtxDevice> opened) {
+    void ldParam_everyKind_returnsTheArgument(Supplier<PtxDevice> opened) {
         byte[] box = new byte[40];
         new Random(SEED).nextBytes(box);
         box[1] = -77;
@@ -175,7 +175,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void genericAddressesKnowTheirSpace(Supplier<PtxDevice> opened) {
+    void isspacep_genericAddresses_returnsTheirSpace(Supplier<PtxDevice> opened) {
         int[] expected = new int[8 * 32];
         for (int t = 0; t < 32; t++) {
             int[] words = {100, 200 + t, 300 + t, 400, 1000 + 2 * t, 0, 1, 0};
@@ -185,7 +185,7 @@ class MemoryConformanceTest {
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "generic_addressing").run(Launch.of(1, 32), poisoned(256));
             for (int t = 0; t < 32; t++) {
-                // constant memory may be a part of global memory for isspacep
+                // isspacep may count constant memory as global memory
                 actual[8 * t + 5] &= ~(1 << 12);
             }
             assertWords(expected, actual, 8);
@@ -194,7 +194,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everyFlavourOfLoadAndStoreMovesTheSameValue(Supplier<PtxDevice> opened) {
+    void loadStore_everyCacheOperatorAndSemantics_movesTheSameValue(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(32).toArray();
         int flavours = 44;
         int[] expected = new int[32 * flavours];
@@ -210,7 +210,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void nonCoherentLoadsOfEveryWidth(Supplier<PtxDevice> opened) {
+    void ldGlobalNc_everyWidth_returnsTheBytes(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(12 * 33).toArray();
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "noncoherent_vectors").run(Launch.of(1, 33), poisoned(in.length), in);
@@ -220,7 +220,7 @@ class MemoryConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void wordsArePassedBetweenBlocksByReleaseAndAcquire(Supplier<PtxDevice> opened) {
+    void releaseAcquire_betweenBlocks_passesWords(Supplier<PtxDevice> opened) {
         int[] expected = IntStream.range(0, 256).map(i -> 7 * (i % 64) + 1000).toArray();
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "message_passing")

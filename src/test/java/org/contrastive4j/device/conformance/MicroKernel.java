@@ -5,28 +5,28 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.LongBuffer;
 import java.util.List;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 
 /**
  * A kernel around one instruction: each lane loads its operands into {@code a, b, c, x}, runs the body, and stores
  * {@code d, d1, d2, ...}.
  *
- * <p>In memory every operand and result has 8 bytes of its own, of which only as many are read or written as it is
- * wide. The body may use the predicates {@code p, q, r} and the 32-bit registers {@code t, u} as it likes.
+ * <p>Each operand and result occupies 8 bytes in memory; only as many as its width are read or written. The body may
+ * use the predicates {@code p, q, r} and the 32-bit registers {@code t, u}.
  *
  * @param architecture smallest that has the instruction
  */
 record MicroKernel(String name, int architecture, List<Kind> results, List<Kind> operands, String body) {
-    /** What results are before the launch: bytes beyond a result must stay so. */
+    /** Contents of results before the launch; bytes beyond a result must keep it. */
     static final long POISON = 0xdead_beef_cafe_babeL;
 
     private static final int BLOCK = 128;
     private static final List<String> OPERANDS = List.of("a", "b", "c", "x");
 
-    /** {@code instruction d, a, b, ...;} */
+    /** Returns the body {@code instruction d, a, b, ...;}. */
     static String plain(String instruction, int operands) {
         return instruction + " d, " + String.join(", ", OPERANDS.subList(0, operands)) + ";";
     }
@@ -91,7 +91,7 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
         return index == 0 ? "d" : "d" + index;
     }
 
-    /** Results of each lane, bits beyond their width zero. */
+    /** Returns the results of each lane; bits beyond their width are zero. */
     long[][] run(PtxDevice device, List<long[]> lanes) {
         assumeTrue(device.facts().architecture() >= architecture, "needs sm_" + architecture);
         long[] in = lanes.stream().flatMapToLong(java.util.Arrays::stream).toArray();

@@ -9,8 +9,8 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -18,15 +18,15 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Matrix products of a warp and the loads and stores of their fragments, by the fragment tables of the instruction
- * set's document. Values are small integers, so every sum is exact in any order.
+ * Matrix products of a warp and the loads and stores of their fragments, by the fragment tables of the PTX
+ * documentation. Values are small integers, so every sum is exact in any order.
  */
 class MmaConformanceTest {
     private static final long SEED = 31_337;
     private static final int ROWS = 16;
     private static final int COLUMNS = 8;
 
-    /** Kernel, depth, format of A and B, format of C and D. */
+    /** Parameters of a product: kernel, k, format of A and B, format of C and D. */
     private record Product(String kernel, int depth, SmallFloat in, SmallFloat sum) {
         @Override
         public String toString() {
@@ -54,7 +54,7 @@ class MmaConformanceTest {
 
     @ParameterizedTest
     @MethodSource("products")
-    void productOfAWarp(Supplier<PtxDevice> opened, Product product) {
+    void mma_everyFormat_multiplies(Supplier<PtxDevice> opened, Product product) {
         Random random = new Random(SEED);
         double[][] a = integers(random, ROWS, product.depth);
         double[][] b = integers(random, product.depth, COLUMNS);
@@ -152,7 +152,7 @@ class MmaConformanceTest {
 
     @ParameterizedTest(name = "{0}, {1} matrices, transposed {2}")
     @MethodSource("matrices")
-    void matricesAreLoaded(Supplier<PtxDevice> opened, int count, boolean across) {
+    void ldmatrix_everyCount_loadsTheFragments(Supplier<PtxDevice> opened, int count, boolean across) {
         short[] rows = halves();
         int[] named = shuffledRows();
         int[] expected = new int[32 * count];
@@ -176,7 +176,7 @@ class MmaConformanceTest {
 
     @ParameterizedTest(name = "{0}, {1} matrices, transposed {2}")
     @MethodSource("matrices")
-    void matricesAreStored(Supplier<PtxDevice> opened, int count, boolean across) {
+    void stmatrix_everyCount_storesTheFragments(Supplier<PtxDevice> opened, int count, boolean across) {
         int[] in = Arrays.copyOf(words(halves()), 32 * count);
         int[] named = shuffledRows();
         short[] expected = new short[256];
@@ -207,7 +207,7 @@ class MmaConformanceTest {
         return values;
     }
 
-    /** The numbers below 32 in some order. */
+    /** Returns a permutation of 0 to 31. */
     private static int[] shuffledRows() {
         return new Random(SEED).ints(0, 32).distinct().limit(32).toArray();
     }

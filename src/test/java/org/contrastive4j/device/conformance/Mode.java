@@ -15,8 +15,7 @@ enum Mode {
     }
 
     /**
-     * Whether a magnitude between two neighbours goes to the upper one; {@code half} compares the remainder with one
-     * half.
+     * Returns whether a magnitude between two neighbours is rounded up; {@code half} compares the remainder with 1/2.
      */
     boolean up(boolean negative, boolean odd, boolean exact, int half) {
         if (exact) {

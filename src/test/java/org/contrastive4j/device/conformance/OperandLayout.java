@@ -1,7 +1,7 @@
 package org.contrastive4j.device.conformance;
 
 /**
- * Where a warpgroup product finds an operand in shared memory: the canonical layouts of the instruction set's document.
+ * Layout in shared memory of an operand of wgmma: the canonical layouts of the PTX documentation.
  *
  * @param rows M of the left operand, N of the right one
  * @param depth K of all steps together
@@ -10,10 +10,10 @@ package org.contrastive4j.device.conformance;
  * @param span swizzled bytes: 32, 64 or 128; 16 for no swizzle
  */
 record OperandLayout(int rows, int depth, int elementBytes, boolean across, int span) {
-    /** Bytes of depth, K-major, that one instruction reads. */
+    /** Bytes along k that one instruction reads of a K-major operand. */
     private static final int STEP_BYTES = 32;
 
-    /** Byte at which element (row, k) lies. */
+    /** Returns the byte offset of element (row, k). */
     int place(int row, int k) {
         int at = across ? placeAcross(row, k) : placeAlong(row, k * elementBytes);
         int swizzled = span - 16;
@@ -35,7 +35,7 @@ record OperandLayout(int rows, int depth, int elementBytes, boolean across, int 
         return row % wide * elementBytes + row / wide * blocks + k % 8 * span + k / 8 * groups;
     }
 
-    /** Leading byte offset; it is not read for swizzled operands along depth. */
+    /** Returns the leading byte offset; it is not read for swizzled K-major operands. */
     private int leadingOffset() {
         if (span == 16) {
             return across ? rows / 8 * 128 : 16 * rows;
@@ -43,22 +43,22 @@ record OperandLayout(int rows, int depth, int elementBytes, boolean across, int 
         return across ? depth * span : 16;
     }
 
-    /** Stride byte offset. */
+    /** Returns the stride byte offset. */
     private int strideOffset() {
         return 8 * span;
     }
 
-    /** Bytes of the whole operand. */
+    /** Returns the bytes of the whole operand. */
     int bytes() {
         return rows * depth * elementBytes;
     }
 
-    /** How much further a step's operand starts than the first one's, in bytes. */
+    /** Returns the byte offset of a step's operand from that of the first step. */
     int offset(int step) {
         return across ? placeAcross(0, step * STEP_BYTES / elementBytes) : placeAlong(0, step * STEP_BYTES);
     }
 
-    /** Descriptor of the operand of step 0 at {@code start}, to which the address of the shared memory is added. */
+    /** Returns the descriptor of the operand of step 0 at offset {@code start}; the kernel adds the shared address. */
     long descriptor(int start) {
         long mode =
                 switch (span) {

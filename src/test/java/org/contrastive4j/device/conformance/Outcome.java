@@ -2,39 +2,38 @@ package org.contrastive4j.device.conformance;
 
 import java.util.function.LongPredicate;
 
-/** What a lane may give: one value, one of several, or one near a number. */
-record Outcome(LongPredicate accepts, String wanted) {
+/** The results that are accepted from a lane: one value, one of several, or one near a value. */
+record Outcome(LongPredicate accepts, String description) {
     static Outcome bits(long bits) {
         return new Outcome(got -> got == bits, "0x" + Long.toHexString(bits));
     }
 
-    /** Where the documentation says nothing, or that the result is not specified. */
+    /** Accepts any result, where the documentation does not specify it. */
     static Outcome any() {
         return new Outcome(got -> true, "anything");
     }
 
     boolean isAny() {
-        return wanted.equals("anything");
+        return description.equals("anything");
     }
 
     Outcome or(Outcome other) {
-        return new Outcome(accepts.or(other.accepts), wanted + " or " + other.wanted);
+        return new Outcome(accepts.or(other.accepts), description + " or " + other.description);
     }
 
     /**
-     * Any NaN: "single-precision instructions return an unspecified NaN", and which payload of two survives is not said
-     * either.
+     * Accepts any NaN: "single-precision instructions return an unspecified NaN", and the payload is unspecified too.
      */
     static Outcome nan(Format format) {
         return new Outcome(format::isNaN, "NaN");
     }
 
-    /** The same bits, or any NaN when they are a NaN. */
+    /** Accepts these bits, or any NaN if they are a NaN. */
     static Outcome number(Format format, long bits) {
         return format.isNaN(bits) ? nan(format) : bits(bits);
     }
 
-    /** |got - value| <= tolerance; where value is beyond the largest number, infinity too. */
+    /** Accepts |got - value| <= tolerance, and infinity if the value exceeds the largest number. */
     static Outcome near(Format format, double value, double tolerance) {
         if (Double.isNaN(value) || Double.isInfinite(value)) {
             return number(format, format.fromDouble(value, Mode.RN));
@@ -49,11 +48,11 @@ record Outcome(LongPredicate accepts, String wanted) {
                 value + " +- " + tolerance);
     }
 
-    /** Both halves of a packed result. */
+    /** Accepts a packed result if both halves are accepted. */
     static Outcome packed(int elementBits, Outcome high, Outcome low) {
         long mask = Kind.mask(elementBits);
         return new Outcome(
                 got -> high.accepts.test(got >>> elementBits & mask) && low.accepts.test(got & mask),
-                "{" + high.wanted + ", " + low.wanted + "}");
+                "{" + high.description + ", " + low.description + "}");
     }
 }

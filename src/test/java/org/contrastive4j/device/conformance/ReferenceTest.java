@@ -12,13 +12,13 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
-/** What the tables expect, where Java computes the same; and that a wrong lane is found. */
+/** The expected values of the tables agree with Java's arithmetic, and a wrong lane is detected. */
 class ReferenceTest {
     private static final Arithmetic SINGLE = Arithmetic.of(Format.F32, Mode.RN);
     private static final Arithmetic DOUBLE = Arithmetic.of(Format.F64, Mode.RN);
 
     @Test
-    void nearestAgreesWithJava() {
+    void roundToNearest_allOperations_agreesWithJava() {
         for (long[] x : Samples.of(1, List.of(Kind.F32, Kind.F32, Kind.F32))) {
             float a = Float.intBitsToFloat((int) x[0]);
             float b = Float.intBitsToFloat((int) x[1]);
@@ -43,25 +43,25 @@ class ReferenceTest {
         }
     }
 
-    private static void same(float wanted, Outcome outcome, long[] x) {
+    private static void same(float expected, Outcome outcome, long[] x) {
         assertTrue(
-                outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL),
-                () -> wanted + " " + outcome.wanted() + text(x));
+                outcome.accepts().test(Float.floatToRawIntBits(expected) & 0xffff_ffffL),
+                () -> expected + " " + outcome.description() + text(x));
     }
 
-    private static void same(double wanted, Outcome outcome, long[] x) {
+    private static void same(double expected, Outcome outcome, long[] x) {
         assertTrue(
-                outcome.accepts().test(Double.doubleToRawLongBits(wanted)),
-                () -> wanted + " " + outcome.wanted() + text(x));
+                outcome.accepts().test(Double.doubleToRawLongBits(expected)),
+                () -> expected + " " + outcome.description() + text(x));
     }
 
     private static String text(long[] x) {
         return java.util.Arrays.stream(x).mapToObj(Long::toHexString).collect(Collectors.joining(", ", " of ", ""));
     }
 
-    /** Quotients of 3 by 7 and roots of 2 to 60 digits, on the right side and next to the exact value. */
+    /** 3 / 7 and sqrt(2), to 60 digits: the result is on the correct side of the exact value and next to it. */
     @Test
-    void directedRoundingEnclosesTheExactValue() {
+    void directedRounding_irrationalResults_enclosesTheExactValue() {
         MathContext digits = new MathContext(60);
         BigDecimal quotient = new BigDecimal(3).divide(new BigDecimal(7), digits);
         encloses(quotient, mode -> Arithmetic.of(Format.F32, mode).divide(bits(3), bits(7)));
@@ -94,7 +94,7 @@ class ReferenceTest {
     }
 
     @Test
-    void smallFormatsHaveTheirPublishedValues() {
+    void smallFormats_edgeValues_areThePublishedOnes() {
         assertEquals(65504, Format.F16.toDouble(Format.F16.largest));
         assertEquals(Math.scalb(1.0, -24), Format.F16.toDouble(1));
         assertEquals(448, Format.E4M3.toDouble(Format.E4M3.largest));
@@ -116,7 +116,7 @@ class ReferenceTest {
     }
 
     @Test
-    void tinyResultsAreFlushed() {
+    void flushToZero_subnormalResults_becomeZero() {
         Arithmetic flushing = SINGLE.withFtz();
         assertTrue(
                 flushing.multiply(bits(Float.MIN_NORMAL), bits(0.5f)).accepts().test(0));
@@ -128,7 +128,7 @@ class ReferenceTest {
     }
 
     @Test
-    void aWrongLaneIsFound() {
+    void check_wrongLane_fails() {
         Row row =
                 Row.of("add.u32", Kind.U32, List.of(Kind.U32, Kind.U32), x -> Outcome.bits(x[0] + x[1] & 0xffff_ffffL));
         long[][] results = row.lanes().stream()
@@ -142,9 +142,9 @@ class ReferenceTest {
         assertThrows(AssertionError.class, () -> silent.check(results));
     }
 
-    /** Every table evaluates for all its lanes, and says something about each result. */
+    /** Each table specifies a result for each of its lanes. */
     @Test
-    void tablesAreComplete() {
+    void tables_allLanes_specifyAResult() {
         List<Supplier<List<Row>>> tables = List.of(
                 IntegerTest::rows,
                 LogicTest::rows,

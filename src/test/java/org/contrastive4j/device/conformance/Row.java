@@ -12,45 +12,46 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSeeds;
 import org.junit.jupiter.api.DynamicContainer;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.DynamicTest;
 
-/** A line of a conformance table: an instruction, its operands, and what it must give. */
+/** A row of a conformance table: an instruction, its operands, and the accepted results. */
 record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> expected) {
-    /** One result, and the instruction takes its operands in order. */
+    /** Creates a row for an instruction with one result that takes its operands in order. */
     static Row of(String instruction, Kind result, List<Kind> operands, Function<long[], Outcome> expected) {
         return of(instruction, MicroKernel.plain(instruction, operands.size()), List.of(result), operands, x ->
                 new Outcome[] {expected.apply(x)});
     }
 
-    /** A body of its own. */
+    /** Creates a row with its own kernel body. */
     static Row of(
             String name, String body, List<Kind> results, List<Kind> operands, Function<long[], Outcome[]> expected) {
         MicroKernel kernel = new MicroKernel(name, 80, results, operands, body);
         return new Row(kernel, Samples.of(name.hashCode(), operands), expected);
     }
 
-    /** The same for this architecture and later ones. */
+    /** Returns this row, restricted to an architecture and later ones. */
     Row from(int architecture) {
         MicroKernel later =
                 new MicroKernel(kernel.name(), architecture, kernel.results(), kernel.operands(), kernel.body());
         return new Row(later, lanes, expected);
     }
 
-    /** On other operands. */
+    /** Returns this row with other operands. */
     Row on(List<long[]> others) {
         return new Row(kernel, others, expected);
     }
 
-    /** The same lanes with the operand brought into its range. */
+    /** Returns this row with one operand mapped into its range. */
     Row with(int operand, UnaryOperator<Long> range) {
         List<long[]> changed = lanes.stream().map(long[]::clone).toList();
         changed.forEach(lane -> lane[operand] = range.apply(lane[operand]));
         return on(changed);
     }
 
-    /** A container per device, a test per row. */
+    /** Returns one container for each device with one test for each row; the default tier takes one row in four. */
     static Stream<DynamicNode> tests(List<Row> rows) {
         assertEquals(
                 rows.size(),
@@ -58,8 +59,8 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
                 "rows of one name");
         return Devices.all().map(named -> {
             PtxDevice device = named.getPayload().get();
-            Stream<DynamicTest> tests =
-                    rows.stream().map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
+            Stream<DynamicTest> tests = SampledSeeds.of(rows, 4).stream()
+                    .map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
             return DynamicContainer.dynamicContainer(named.getName(), tests.onClose(device::close));
         });
     }
@@ -77,7 +78,7 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
             for (int i = 0; i < outcomes.length; i++) {
                 LongPredicate accepts = outcomes[i].accepts();
                 if (!accepts.test(results[lane][i])) {
-                    throw new AssertionError(message(lane, i, outcomes[i].wanted(), results[lane][i]));
+                    throw new AssertionError(message(lane, i, outcomes[i].description(), results[lane][i]));
                 }
                 says |= !outcomes[i].isAny();
             }
@@ -85,12 +86,12 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
         assertTrue(says, "no lane of " + kernel.name() + " has an expectation");
     }
 
-    private String message(int lane, int result, String wanted, long got) {
+    private String message(int lane, int result, String expected, long got) {
         String operands = Arrays.stream(lanes.get(lane))
                 .mapToObj(value -> "0x" + Long.toHexString(value))
                 .collect(Collectors.joining(", "));
         return kernel.name() + ", lane " + lane + " (seed " + kernel.name().hashCode() + "): operands "
                 + operands + ", result " + MicroKernel.result(result) + " is 0x" + Long.toHexString(got)
-                + ", expected " + wanted;
+                + ", expected " + expected;
     }
 }

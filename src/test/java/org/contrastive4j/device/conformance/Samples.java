@@ -5,7 +5,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Random;
 
-/** Operands: combinations of edge values, then seeded random ones; always whole warps. */
+/** Operands: combinations of edge values, then random ones from a fixed seed; always whole warps. */
 final class Samples {
     private static final int MOST_COMBINATIONS = 640;
     private static final int RANDOM = 96;
@@ -34,7 +34,7 @@ final class Samples {
         return lanes;
     }
 
-    /** Every value of a 16-bit kind. */
+    /** Returns every value of a 16-bit kind. */
     static List<long[]> all16() {
         List<long[]> lanes = new ArrayList<>();
         for (long i = 0; i < 1 << 16; i++) {
@@ -122,7 +122,7 @@ final class Samples {
         return kind.extend(random.nextLong() >> random.nextInt(kind.bits));
     }
 
-    /** Any bits, or numbers near 1 so that sums and quotients meet. */
+    /** Returns random bits, or values near 1, for which sums and quotients cancel. */
     private static long random(Format format, Random random) {
         if (random.nextBoolean()) {
             return (random.nextLong() & (format.signBit | format.signBit - 1)) << format.unused;

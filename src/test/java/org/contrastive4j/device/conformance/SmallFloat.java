@@ -1,6 +1,6 @@
 package org.contrastive4j.device.conformance;
 
-/** Formats that tensor instructions read, for values that they hold exactly. */
+/** Formats of tensor-core operands, for values that they represent exactly. */
 enum SmallFloat {
     F16(16, 10),
     BF16(16, 7),
@@ -22,7 +22,7 @@ enum SmallFloat {
         return width;
     }
 
-    /** The value in this format; one that would be rounded or is not normal is refused. */
+    /** Returns the bits of a value; rejects one that is not representable or not normal. */
     int bits(double value) {
         if (value == 0) {
             return 0;
@@ -37,7 +37,7 @@ enum SmallFloat {
         return bits >>> 31 << width - 1 | exponent << mantissaBits | (bits & 0x7FFFFF) >>> dropped;
     }
 
-    /** The value of normal bits or of zero. */
+    /** Returns the value of bits that are normal or zero. */
     double value(int bits) {
         int exponent = bits >>> mantissaBits & (1 << exponentBits) - 1;
         if (exponent == 0) {

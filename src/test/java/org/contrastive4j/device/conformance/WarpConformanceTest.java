@@ -14,14 +14,14 @@ import java.util.function.IntPredicate;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Branches, special registers and what the lanes of a warp tell each other. */
+/** Branches, special registers, and communication between the lanes of a warp. */
 class WarpConformanceTest {
     private static final long SEED = 7_654_321;
     private static final int ALL = -1;
@@ -32,7 +32,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void lanesTakeNestedBranchesAndMeetAgain(Supplier<PtxDevice> opened) {
+    void branches_nestedAndDivergent_reconverge(Supplier<PtxDevice> opened) {
         for (int threads : new int[] {1, 31, 32, 33, 103}) {
             int[] in = new Random(SEED).ints(threads, -9, 60).toArray();
             int[] expected = new int[threads];
@@ -52,7 +52,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void lanesCountTheirOwnTrips(Supplier<PtxDevice> opened) {
+    void loops_differentTripCounts_countPerLane(Supplier<PtxDevice> opened) {
         int threads = 103;
         int[] in = new Random(SEED).ints(threads, 1, 1000).toArray();
         int[] expected = new int[2 * threads];
@@ -72,7 +72,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void lanesExitEarly(Supplier<PtxDevice> opened) {
+    void exit_someLanes_leavesTheOthersRunning(Supplier<PtxDevice> opened) {
         int threads = 96;
         int[] expected = new int[threads];
         for (int t = 0; t < threads; t++) {
@@ -87,7 +87,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void lanesBranchByTable(Supplier<PtxDevice> opened) {
+    void brxIdx_perLaneIndex_jumpsToTheTarget(Supplier<PtxDevice> opened) {
         int threads = 103;
         int[] in = new Random(SEED).ints(threads, 0, 5).toArray();
         int[] expected = new int[threads];
@@ -104,7 +104,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void specialRegistersOfBlocksOfThreeDimensions(Supplier<PtxDevice> opened) {
+    void specialRegisters_threeDimensions_numberThreads(Supplier<PtxDevice> opened) {
         Launch.Dim grid = new Launch.Dim(3, 2, 2);
         for (Launch.Dim block : new Launch.Dim[] {new Launch.Dim(5, 3, 7), new Launch.Dim(64, 2, 1)}) {
             int threads = (int) block.count();
@@ -151,7 +151,7 @@ class WarpConformanceTest {
         assertTrue(actual[22 * i + 20] >= 0 && actual[22 * i + 20] < actual[22 * i + 21], "smid below nsmid");
     }
 
-    /** Lanes of a warp see one warp id and one multiprocessor, and warps of a block different ids. */
+    /** Checks that the lanes of a warp read the same warp id and multiprocessor, and warps of a block different ids. */
     private static void checkWarps(int[] actual, int first, int threads) {
         Set<Integer> seen = new HashSet<>();
         for (int t = 0; t < threads; t++) {
@@ -166,7 +166,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void shufflesOfEveryModeAndSegment(Supplier<PtxDevice> opened) {
+    void shfl_everyModeAndSegment_followsTheDocumentation(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(64).toArray();
         try (PtxDevice device = opened.get()) {
             KernelFile kernel = KernelFile.of(device, "shuffles");
@@ -184,7 +184,7 @@ class WarpConformanceTest {
         }
     }
 
-    /** The pseudo code of the instruction set's document. */
+    /** Compares with the pseudocode of the PTX documentation. */
     private static void checkShuffle(KernelFile kernel, int[] in, int mode, int b, int factor, int c) {
         int[] expected = new int[2 * in.length];
         for (int t = 0; t < in.length; t++) {
@@ -215,7 +215,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void shufflesOfSomeLanesOnEachSideOfABranch(Supplier<PtxDevice> opened) {
+    void shfl_insideABranch_exchangesTheActiveLanes(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(96).toArray();
         int[] expected = new int[96];
         for (int t = 0; t < 96; t++) {
@@ -229,7 +229,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void votes(Supplier<PtxDevice> opened) {
+    void vote_everyMode_reducesPredicates(Supplier<PtxDevice> opened) {
         Random random = new Random(SEED);
         int[] in = new int[32 * 8];
         for (int t = 0; t < in.length; t++) {
@@ -268,7 +268,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void matches(Supplier<PtxDevice> opened) {
+    void match_anyAndAll_returnsEqualLanes(Supplier<PtxDevice> opened) {
         Random random = new Random(SEED);
         int[] in = new int[32 * 4];
         for (int t = 0; t < in.length; t++) {
@@ -294,7 +294,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void reductionsOfAWarp(Supplier<PtxDevice> opened) {
+    void redux_everyOperation_reducesOverTheMask(Supplier<PtxDevice> opened) {
         IntBinaryOperator[] operators = {
             Integer::sum,
             Integer::sum,
@@ -330,7 +330,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void activeMasksHoldTheLaneItselfAndNoneOfTheOtherSide(Supplier<PtxDevice> opened) {
+    void activemask_insideABranch_containsOnlyThatSide(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "active_masks").run(Launch.of(1, 64), poisoned(128));
             for (int t = 0; t < 64; t++) {
@@ -345,7 +345,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void lanesExchangeThroughSharedMemory(Supplier<PtxDevice> opened) {
+    void barWarpSync_sharedMemory_ordersLanes(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(1024).toArray();
         int[] expected = in.clone();
         for (int t = 0; t < in.length; t++) {
@@ -359,7 +359,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void oneLaneIsElected(Supplier<PtxDevice> opened) {
+    void elect_activeLanes_electsOne(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "elected").run(Launch.of(1, 64), poisoned(256));
             for (int t = 0; t < 64; t++) {
@@ -379,7 +379,7 @@ class WarpConformanceTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void clocksDoNotGoBack(Supplier<PtxDevice> opened) {
+    void clock_successiveReads_neverDecrease(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "clocks").run(Launch.of(1, 1), poisoned(6));
             assertTrue(actual[0] >= 0, "clock grows by " + actual[0]);

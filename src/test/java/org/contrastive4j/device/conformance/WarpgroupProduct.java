@@ -5,14 +5,14 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
- * A product of a warpgroup, D = scale C + sign A B over several steps, and its kernel.
+ * A matrix product of a warpgroup, D = scale C + sign A B over several steps, and its kernel.
  *
  * @param in format of A and B
  * @param sum format of C and D
  * @param columns N
  * @param steps number of instructions, each of 32 bytes of depth
- * @param left where A is, or null for registers
- * @param right where B is
+ * @param left layout of A in shared memory, or null for registers
+ * @param right layout of B in shared memory
  * @param accumulate whether the first step adds to C
  * @param negated 1 for A, 2 for B, 3 for both
  */
@@ -31,7 +31,7 @@ record WarpgroupProduct(
 
     private static final String TEXT = """
             // out = A B, or out + A B when p_accumulate is not 0, of one warpgroup, registers of a thread side by side;
-            // A and B are read from an image of shared memory by descriptors, or A from the registers of p_left.
+            // descriptors address A and B in shared memory; or A is in the registers of p_left
             .version 8.0
             .target sm_90a
             .address_size 64
@@ -100,7 +100,7 @@ record WarpgroupProduct(
         return 256 / in.width();
     }
 
-    /** Registers of a thread that hold C and D. */
+    /** Returns the number of registers of a thread that hold C and D. */
     int registers() {
         return ROWS * columns / THREADS * sum.width() / 32;
     }
@@ -122,7 +122,7 @@ record WarpgroupProduct(
                 .replace("SUM", type);
     }
 
-    /** The instruction of a step; a group is closed after every other step and after the last. */
+    /** Returns the instruction of a step; a group is committed after every second step and after the last. */
     private String step(int step) {
         String type = "." + in.name().toLowerCase(Locale.ROOT);
         String a = left == null ? list("%a", 4 * step, 4) : "%x";

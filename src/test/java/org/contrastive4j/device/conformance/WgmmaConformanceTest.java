@@ -13,8 +13,8 @@ import java.util.Random;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -102,7 +102,7 @@ class WgmmaConformanceTest {
                 0);
     }
 
-    /** Depth that does not fill the swizzled span leaves the rest of the span unused. */
+    /** k that does not fill the swizzled span leaves the rest of the span unused. */
     private static OperandLayout layout(int rows, int depth, int bytes, boolean across, int span) {
         int whole = across ? depth : (depth * bytes + span - 1) / span * span / bytes;
         return new OperandLayout(rows, whole, bytes, across, span);
@@ -110,7 +110,7 @@ class WgmmaConformanceTest {
 
     @ParameterizedTest
     @SampledSource(value = "products", every = 4)
-    void productOfAWarpgroup(Supplier<PtxDevice> opened, WarpgroupProduct product) {
+    void wgmma_everyLayoutAndFormat_multiplies(Supplier<PtxDevice> opened, WarpgroupProduct product) {
         Random random = new Random(SEED);
         int[][] a = integers(random, WarpgroupProduct.ROWS, product.depth());
         int[][] b = integers(random, product.columns(), product.depth());
@@ -154,7 +154,7 @@ class WgmmaConformanceTest {
         return d;
     }
 
-    /** Integers of at most 4 but 0, so that no product is a negative zero. */
+    /** Returns nonzero integers of magnitude at most 4, so that no product is a negative zero. */
     private static int[][] integers(Random random, int rows, int columns) {
         int[][] values = new int[rows][columns];
         for (int[] row : values) {
@@ -177,7 +177,7 @@ class WgmmaConformanceTest {
         }
     }
 
-    /** Registers of A: as of a product of a warp, each warp with its own 16 rows; a step has four. */
+    /** Returns the registers of A: those of an mma fragment, with 16 rows for each warp; four for each step. */
     private static int[] leftRegisters(WarpgroupProduct product, int[][] a) {
         int each = 32 / product.in().width();
         int[] words = new int[WarpgroupProduct.THREADS * 4 * product.steps()];
@@ -195,7 +195,7 @@ class WgmmaConformanceTest {
         return words;
     }
 
-    /** Registers of C and D: four sums for every eight columns, two of a row and two eight rows further. */
+    /** Returns the registers of C and D: four sums for every eight columns, two in a row and two eight rows below. */
     private static int[] sums(WarpgroupProduct product, int[][] values) {
         int each = 32 / product.sum().width();
         int registers = product.registers();
@@ -221,10 +221,10 @@ class WgmmaConformanceTest {
                 .distinct();
     }
 
-    /** Every element has a place of its own in the image. */
+    /** Every element of a layout has its own offset. */
     @ParameterizedTest
     @MethodSource("layouts")
-    void placesOfALayoutDoNotOverlap(OperandLayout layout) {
+    void offset_everyElement_isUnique(OperandLayout layout) {
         Set<Integer> places = new HashSet<>();
         for (int row = 0; row < layout.rows(); row++) {
             for (int k = 0; k < layout.depth(); k++) {

@@ -10,8 +10,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Signatures;
 import org.junit.jupiter.api.Test;
@@ -99,13 +99,16 @@ class ArgumentsTest {
                 (short) 0x3c00,
                 5,
                 6.5);
-        ByteBuffer wanted = ByteBuffer.allocate(80).order(ByteOrder.nativeOrder());
-        wanted.put(0, (byte) 7).putLong(8, 0x7f00_1234_5600L).putFloat(16, 1.5f).putShort(20, (short) -2);
-        wanted.put(24, new byte[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
+        ByteBuffer expected = ByteBuffer.allocate(80).order(ByteOrder.nativeOrder());
+        expected.put(0, (byte) 7)
+                .putLong(8, 0x7f00_1234_5600L)
+                .putFloat(16, 1.5f)
+                .putShort(20, (short) -2);
+        expected.put(24, new byte[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
                 .putDouble(40, 2.5)
                 .putFloat(48, 3.5f);
-        wanted.putLong(56, -4L).putShort(64, (short) 0x3c00).putInt(68, 5).putDouble(72, 6.5);
-        assertArrayEquals(wanted.array(), packed);
+        expected.putLong(56, -4L).putShort(64, (short) 0x3c00).putInt(68, 5).putDouble(72, 6.5);
+        assertArrayEquals(expected.array(), packed);
     }
 
     @Test

@@ -245,9 +245,9 @@ class F64GradientsTest {
             assertArrayEquals(new int[] {1, 0}, hardest.toInts());
             double g = 100 * expected / 2; // s G of a positive is -g, of a negative g
             double[] dx = gradients.dx().toDoubles();
-            double[] wanted = {-g, g, g, -g};
+            double[] signed = {-g, g, g, -g};
             for (int i = 0; i < 4; i++) {
-                assertEquals(wanted[i], dx[i], 1e-12 * g, "element " + i);
+                assertEquals(signed[i], dx[i], 1e-12 * g, "element " + i);
             }
         });
     }

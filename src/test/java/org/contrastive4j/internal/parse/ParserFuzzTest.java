@@ -20,18 +20,21 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceException.KernelException;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSeeds;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
  * Whatever the text, loading it returns or says with a {@link PtxException} what is wrong; nothing else
  * comes out, and it ends.
  */
+@Tag("sampled")
 class ParserFuzzTest {
     private static final Duration TOO_LONG = Duration.ofSeconds(120);
     private static final Pattern TOKEN =
@@ -213,14 +216,16 @@ class ParserFuzzTest {
     void parse_everyOwnFile_isAccepted() {
         // what is mutated below must be right before; a text alone cannot include
         within(() -> corpus.stream()
-                .filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
+                .filter(text -> !text.startsWith("// REFUSED")
+                        && !text.contains("#include")
+                        && !text.contains(".extern .global")) // needs another file
                 .forEach(text -> assertTrue(load(text, -1), text)));
     }
 
     @Test
     void parse_randomBytes_throwsOnlyPtxException() {
         within(() -> {
-            for (long seed = 0; seed < 2000; seed++) {
+            for (int seed : SampledSeeds.of(2000, 5)) {
                 Random random = new Random(seed);
                 byte[] bytes = new byte[random.nextInt(300)];
                 random.nextBytes(bytes);
@@ -233,7 +238,7 @@ class ParserFuzzTest {
     @Test
     void parse_randomTokens_throwsOnlyPtxException() {
         within(() -> {
-            for (long seed = 0; seed < 5000; seed++) {
+            for (int seed : SampledSeeds.of(5000, 5)) {
                 Random random = new Random(seed);
                 StringBuilder text = new StringBuilder(seed % 3 == 0 ? "" : seed % 3 == 1 ? HEADER : KERNEL);
                 for (int n = random.nextInt(80); n > 0; n--) {
@@ -250,7 +255,8 @@ class ParserFuzzTest {
     void parse_randomInstructions_throwsOnlyPtxException() {
         within(() -> {
             int accepted = 0;
-            for (long seed = 0; seed < 15_000; seed++) {
+            List<Integer> seeds = SampledSeeds.of(15_000, 5);
+            for (int seed : seeds) {
                 Random random = new Random(seed);
                 List<String> name = new ArrayList<>(any(random, instructions));
                 for (int changes = random.nextInt(3); changes > 0 && name.size() > 1; changes--) {
@@ -267,7 +273,7 @@ class ParserFuzzTest {
                 }
                 accepted += load(KERNEL + String.join("", name) + operands + ";\nret;\n}\n", seed, true) ? 1 : 0;
             }
-            assertTrue(accepted > 200, "only " + accepted + " were accepted: the others all fail early");
+            assertTrue(accepted > seeds.size() / 75, "only " + accepted + " were accepted: the others all fail early");
         });
     }
 
@@ -288,7 +294,7 @@ class ParserFuzzTest {
     @Test
     void parse_mutatedTokens_throwsOnlyPtxException() {
         within(() -> {
-            for (long seed = 0; seed < 6000; seed++) {
+            for (int seed : SampledSeeds.of(6000, 5)) {
                 Random random = new Random(seed);
                 List<String> tokens = new ArrayList<>(tokens(small(random)));
                 for (int changes = 1 + random.nextInt(3); changes > 0; changes--) {
@@ -308,7 +314,7 @@ class ParserFuzzTest {
     @Test
     void parse_mutatedCharacters_throwsOnlyPtxException() {
         within(() -> {
-            for (long seed = 0; seed < 4000; seed++) {
+            for (int seed : SampledSeeds.of(4000, 5)) {
                 Random random = new Random(seed);
                 StringBuilder text = new StringBuilder(small(random));
                 for (int changes = 1 + random.nextInt(4); changes > 0; changes--) {

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * {@code // REFUSED: line 7: words of the message}, line 0 where it is the text as a whole.
  */
 class RefusedTest {
-    private static final Pattern WANTED = Pattern.compile("// REFUSED: line (\\d+): (.+)");
+    private static final Pattern EXPECTED = Pattern.compile("// REFUSED: line (\\d+): (.+)");
 
     static Stream<String> files() throws IOException, URISyntaxException {
         try (Stream<Path> files = Files.list(folder())) {
@@ -38,12 +38,12 @@ class RefusedTest {
     @MethodSource("files")
     void invalidFile_isRefusedWithLineAndReason(String name) throws IOException, URISyntaxException {
         String text = Files.readString(folder().resolve(name));
-        Matcher wanted = WANTED.matcher(text.lines().findFirst().orElse(""));
-        assertTrue(wanted.matches(), "the first line of " + name + " does not say what is expected");
+        Matcher expected = EXPECTED.matcher(text.lines().findFirst().orElse(""));
+        assertTrue(expected.matches(), "the first line of " + name + " does not say what is expected");
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             PtxException refused = assertThrows(PtxException.class, () -> device.module(name, text));
-            assertTrue(refused.getMessage().contains(wanted.group(2)), refused.getMessage());
-            assertEquals(Integer.parseInt(wanted.group(1)), refused.line(), refused.getMessage());
+            assertTrue(refused.getMessage().contains(expected.group(2)), refused.getMessage());
+            assertEquals(Integer.parseInt(expected.group(1)), refused.line(), refused.getMessage());
             assertEquals(name, refused.file());
             assertTrue(refused.getMessage().startsWith(name + ":"), refused.getMessage());
         }

@@ -205,7 +205,7 @@ class GemmMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "faults", every = 6)
+    @SampledSource(value = "faults", every = 12)
     void mutation_isDetected(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> truth = GemmCases.truth(fault.noticedBy);
@@ -215,7 +215,7 @@ class GemmMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "faults", every = 6)
+    @SampledSource(value = "faults", every = 18)
     void unmodifiedKernel_passes(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> right = GemmCases.on(device, new Kernels(device), fault.multiply(), fault.noticedBy);

@@ -3,9 +3,9 @@ package org.contrastive4j.internal.ptx;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.ptx.HopperGemm.Activation;
 import org.contrastive4j.internal.ptx.HopperGemm.Product;
 import org.contrastive4j.internal.ptx.HopperGemm.Result;

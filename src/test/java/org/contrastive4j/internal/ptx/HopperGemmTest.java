@@ -10,9 +10,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.ptx.HopperGemm.Activation;
 import org.contrastive4j.internal.ptx.HopperGemm.Product;
 import org.contrastive4j.internal.ptx.HopperGemm.Result;
@@ -22,10 +22,10 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,8 +53,11 @@ final class HopperGemmTest {
         return new Product((layout & 1) != 0, (layout & 2) != 0, batch, m, n, k);
     }
 
-    @Test
-    void multiply_allLayoutsAndSizes_agreesWithF64() {
+    @ParameterizedTest
+    @SampledSource(
+            every = 4,
+            csv = {"0", "1", "2", "3"})
+    void multiply_allSizes_agreesWithF64(int layout) {
         int[][] sizes = {
             {1, 1, 1, 1},
             {1, 31, 33, 63},
@@ -65,24 +68,19 @@ final class HopperGemmTest {
             {3, 40, 103, 100},
             {1, 5, 6, 0}
         };
-        for (int layout = 0; layout < 4; layout++) {
-            List<Inputs> cases = new ArrayList<>();
-            for (int[] s : sizes) {
-                cases.add(Inputs.of(
-                        s[1] + layout,
-                        product(layout, s[0], s[1], s[2], s[3]),
-                        s[1] % 2 == 0,
-                        s[2] % 3 - 1.0,
-                        true,
-                        null));
-            }
-            check(layout % 2 == 0 ? Precision.BF16 : Precision.F16, cases);
-            check(layout % 2 == 0 ? Precision.F16 : Precision.BF16, cases.subList(3, 4));
+        List<Inputs> cases = new ArrayList<>();
+        for (int[] s : sizes) {
+            cases.add(Inputs.of(
+                    s[1] + layout, product(layout, s[0], s[1], s[2], s[3]), s[1] % 2 == 0, s[2] % 3 - 1.0, true, null));
         }
+        check(layout % 2 == 0 ? Precision.BF16 : Precision.F16, cases);
+        check(layout % 2 == 0 ? Precision.F16 : Precision.BF16, cases.subList(3, 4));
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"BF16", "F16"})
+    @SampledSource(
+            every = 2,
+            csv = {"BF16", "F16"})
     void multiply_sixteenBitResult_agreesWithF64(Precision precision) {
         check(
                 precision,
@@ -102,7 +100,9 @@ final class HopperGemmTest {
      * beyond the edges.
      */
     @ParameterizedTest
-    @EnumSource(names = {"BF16", "F16"})
+    @SampledSource(
+            every = 2,
+            csv = {"BF16", "F16"})
     void multiply_packedResult_agreesWithF64(Precision precision) {
         check(
                 precision,
@@ -116,13 +116,14 @@ final class HopperGemmTest {
     }
 
     /** Few tiles and a long k: sums of parts, then alpha, beta and bias once. */
-    @Test
-    void multiply_longK_sumsParts() {
-        for (int layout = 0; layout < 4; layout++) {
-            Product p = product(layout, 1, 20, 30, 1400);
-            assertEquals(5, p.blocksOfPart(false), "of 22 blocks: the last part is shorter");
-            check(Precision.BF16, List.of(Inputs.of(layout, p, true, 0.5, true, null)));
-        }
+    @ParameterizedTest
+    @SampledSource(
+            every = 4,
+            csv = {"0", "1", "2", "3"})
+    void multiply_longK_sumsParts(int layout) {
+        Product p = product(layout, 1, 20, 30, 1400);
+        assertEquals(5, p.blocksOfPart(false), "of 22 blocks: the last part is shorter");
+        check(Precision.BF16, List.of(Inputs.of(layout, p, true, 0.5, true, null)));
     }
 
     @Test
@@ -312,10 +313,9 @@ final class HopperGemmTest {
         HopperGemmCase.check(in, first);
     }
 
-    /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
     @SampledSource(
-            every = 9,
+            every = 17,
             delimiter = '|',
             csv = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
@@ -368,15 +368,16 @@ final class HopperGemmTest {
     }
 
     /** Six pipeline stages for each of two matrices, in each layout. */
-    @Test
-    void oneStageTooFew_isDetected() {
-        for (int layout = 0; layout < 4; layout++) {
-            Inputs in = Inputs.of(3, product(layout, 2, 70, 150, 330), true, 0, true, null);
-            HopperFixture.assertRaceOfStages(
-                    "gemm_bf16_" + in.product().layout() + "_sm90a",
-                    (device, kernels) ->
-                            HopperGemmCase.run(device, new HopperGemm(kernels, Precision.BF16, 1), Precision.BF16, in));
-        }
+    @ParameterizedTest
+    @SampledSource(
+            every = 4,
+            csv = {"0", "1", "2", "3"})
+    void oneStageTooFew_isDetected(int layout) {
+        Inputs in = Inputs.of(3, product(layout, 2, 70, 150, 330), true, 0, true, null);
+        HopperFixture.assertRaceOfStages(
+                "gemm_bf16_" + in.product().layout() + "_sm90a",
+                (device, kernels) ->
+                        HopperGemmCase.run(device, new HopperGemm(kernels, Precision.BF16, 1), Precision.BF16, in));
     }
 
     @Test

@@ -125,17 +125,19 @@ final class HopperInfoNceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "opposite, 60, 100",
-        "alike, 60, 100",
-        "one aligned, 60, 100",
-        "far, 130, 100",
-        "exact, 60, 100",
-        "one far row, 64, 100",
-        "far, 60, 1000",
-        "exact, 60, 5000",
-        "opposite, 33, 1e-3"
-    })
+    @SampledSource(
+            every = 4,
+            csv = {
+                "opposite, 60, 100",
+                "alike, 60, 100",
+                "one aligned, 60, 100",
+                "far, 130, 100",
+                "exact, 60, 100",
+                "one far row, 64, 100",
+                "far, 60, 1000",
+                "exact, 60, 5000",
+                "opposite, 33, 1e-3"
+            })
     void infoNce_anyScale_agreesWithF64(String what, int n, double scale) {
         HopperInfoNceCase c = adversary(what, n, scale);
         check(c, LEAST);
@@ -216,10 +218,10 @@ final class HopperInfoNceTest {
                 "underflow not seen | @%lost red.global.or.b32 [%scalars+SHIFTED_AT], 1; |",
                 "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
                 "no row shift | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
-                "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
+                "shifted G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
                 "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
                 "rows of a column not counted | red.global.add.u32 [%atAddress+POSITIVES_ROWS_AT], 1; |",
-                "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
+                "products of shifted sums not waited for | wgmma.wait_group.sync.aligned 0; |",
             })
     /** Each mutation is a fault that only the whole loss shows; the simulator or the comparison must detect it. */
     void mutation_isDetected(String what, String right, String wrong) {

@@ -133,7 +133,7 @@ class HopperKernelCountsTest {
     }
 
     @Test
-    void constantsOfTheCostModelAreCounted() throws IOException {
+    void costModel_constants_equalSimulatorCounts() throws IOException {
         Counted forward = count(Work.FORWARD);
         Counted storing = count(Work.STORING);
         Counted gradients = count(Work.GRADIENTS);

@@ -54,7 +54,7 @@ final class HopperKernelsTest {
 
     @NeedsPtxAssembler
     @ParameterizedTest
-    @SampledSource(value = "names", every = 6)
+    @SampledSource(value = "names", every = 12)
     void assembly_matchesTheHeader(String name) {
         String source = KernelFiles.header(name);
         String text = Kernels.text(name);

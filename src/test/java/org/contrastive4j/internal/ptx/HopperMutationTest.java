@@ -181,8 +181,9 @@ class HopperMutationTest {
         }
     }
 
-    private static void losses(PtxDevice device, Kernels kernels, Precision precision, boolean stored, boolean wide) {
-        if (!stored && !wide) {
+    private static void losses(
+            PtxDevice device, Kernels kernels, Precision precision, boolean stored, boolean shifted) {
+        if (!stored && !shifted) {
             HopperInfoNceCase plain = new HopperInfoNceCase(270, 60, 40, shared(270, 60)).withNeighbours();
             for (int k = 0; k < plain.d; k++) {
                 plain.u[k] = 0;
@@ -190,7 +191,7 @@ class HopperMutationTest {
             ask(plain, device, kernels, precision, LEAST, 0);
             ask(new HopperInfoNceCase(33, 40, 20, null), device, kernels, precision, LEAST, 0);
         }
-        if (!wide) {
+        if (!shifted) {
             HopperInfoNceCase kept = new HopperInfoNceCase(130, 140, STORED_WIDTH, shared(130, 140)).withNeighbours();
             HopperInfoNcePlan plan = new HopperInfoNcePlan(kept.n, kept.m, kept.d, 4, true, InfoNceKernelSet.PLENTY);
             assertTrue(plan.stored, "products are not kept");
@@ -225,7 +226,7 @@ class HopperMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "changes", every = 12)
+    @SampledSource(value = "changes", every = 20)
     void mutation_isDetected(Change change) {
         String text = Kernels.text(change.name());
         assertNotEquals(text, change.apply(text), "nothing changed: " + change);

@@ -10,8 +10,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
@@ -381,7 +381,7 @@ final class InfoNceCase {
         byte[] before = new byte[(int) plan.bytes + 256];
         Arrays.fill(before, (byte) 0x7B);
         long[][] parts = {
-            {plan.numbers, PortableInfoNcePlan.NUMBERS_BYTES},
+            {plan.scalars, PortableInfoNcePlan.SCALARS_BYTES},
             {plan.running, 8L * m},
             {plan.positive, 4L * n},
             {plan.rowSums, 8L * n},

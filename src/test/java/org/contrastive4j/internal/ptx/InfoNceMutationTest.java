@@ -242,7 +242,7 @@ class InfoNceMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "changes", every = 14)
+    @SampledSource(value = "changes", every = 24)
     void mutation_isDetected(Change change) {
         change.assertNoticedBy(() -> run(change));
     }

@@ -30,7 +30,7 @@ class KernelFilesTest {
     }
 
     @Test
-    void everyFileListsItsEntries() throws IOException {
+    void entries_everyFile_areListed() throws IOException {
         List<String> kernels =
                 files().stream().filter(file -> file.endsWith(".ptx")).toList();
         assertEquals(
@@ -67,7 +67,7 @@ class KernelFilesTest {
     }
 
     @Test
-    void everyIncludedFileIsUsed() throws IOException {
+    void includes_everyFile_isUsed() throws IOException {
         String all = String.join("\n", files().stream().map(KernelFiles::source).toList());
         for (String file : files()) {
             String name = file.substring(file.lastIndexOf('/') + 1);

@@ -60,7 +60,7 @@ class KernelsTest {
 
     @NeedsPtxAssembler
     @ParameterizedTest
-    @SampledSource(value = "names", every = 14)
+    @SampledSource(value = "names", every = 28)
     void assembly_matchesTheHeader_onEveryArchitecture(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);

@@ -3,10 +3,10 @@ package org.contrastive4j.internal.ptx;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.function.BiConsumer;
-import org.contrastive4j.device.PtxModule.Kernel;
-import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.PtxModule.Kernel;
+import org.contrastive4j.device.PtxModule.Launch;
 
 /** Wraps a device and reports each launch when it is complete. */
 final class LaunchObserver {

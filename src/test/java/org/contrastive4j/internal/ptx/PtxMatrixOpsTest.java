@@ -18,11 +18,12 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSeeds;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Tag;
@@ -56,6 +57,7 @@ class PtxMatrixOpsTest {
         }
     }
 
+    @Tag("sampled")
     @ParameterizedTest
     @MethodSource("devices")
     void gemm_allLayoutsAndSizes_agreesWithF64(Supplier<PtxDevice> open) {
@@ -68,10 +70,11 @@ class PtxMatrixOpsTest {
             cases.add(GemmCases.linear(size[0], size[2], size[1]));
             cases.add(GemmCases.biasGradient(3 * size[1], size[0]));
         }
-        check(open, cases.toArray(GemmCases.Case[]::new));
+        check(open, SampledSeeds.of(cases, 3).toArray(GemmCases.Case[]::new));
     }
 
     /** The last size is split into parts of k. */
+    @Tag("sampled")
     @ParameterizedTest
     @MethodSource("devices")
     void linearGelu_allSizes_agreesWithF64(Supplier<PtxDevice> open) {
@@ -90,7 +93,7 @@ class PtxMatrixOpsTest {
             }
             cases.add(GemmCases.linearGelu(Gelu.values()[turn++ % 2], size[0], size[2], size[1]));
         }
-        check(open, cases.toArray(GemmCases.Case[]::new));
+        check(open, SampledSeeds.of(cases, 3).toArray(GemmCases.Case[]::new));
     }
 
     /** Fused GELU has the same bits as a separate GELU kernel. */

@@ -79,7 +79,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 6)
+    @SampledSource(value = "cases", every = 12)
     void allReductions_agreeWithF64(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -91,7 +91,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "largerCases", every = 10)
+    @SampledSource(value = "largerCases", every = 20)
     void manyTiles_agreeWithF64(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);

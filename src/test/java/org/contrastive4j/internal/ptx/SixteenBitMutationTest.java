@@ -170,7 +170,7 @@ class SixteenBitMutationTest {
         faults.add(new Fault("attention_bwd_bf16_dk", "\\[%dotsAt \\+ 0\\]", "[%dotsAt + 32]", small));
     }
 
-    private static Check twin(String operation, DType type, boolean aligned) {
+    private static Check reference(String operation, DType type, boolean aligned) {
         List<BackendAgreementTest.Case> cases = BackendAgreementTest.ofSixteenBits()
                 .filter(one -> one.name().startsWith(operation))
                 .toList();
@@ -190,39 +190,42 @@ class SixteenBitMutationTest {
                 "add_bf16",
                 "bf16x2\\.f32 %two0, %v1, %v0",
                 "bf16x2.f32 %two0, %v0, %v1",
-                twin("copy add", DType.BF16, true)));
+                reference("copy add", DType.BF16, true)));
         faults.add(new Fault(
                 "add_bf16",
                 "and\\.b32 %v1, %two0, 0xFFFF0000",
                 "and.b32 %v1, %two0, 0xFF000000",
-                twin("copy add", DType.BF16, true)));
+                reference("copy add", DType.BF16, true)));
         faults.add(new Fault(
-                "axpy_bf16", "shl\\.b32 %v0, %two, 16", "mov.b32 %v0, %two", twin("copy add", DType.BF16, false)));
-        faults.add(new Fault("scale_f16", "\\{%one0, %one1", "{%one1, %one0", twin("copy add", DType.F16, true)));
+                "axpy_bf16", "shl\\.b32 %v0, %two, 16", "mov.b32 %v0, %two", reference("copy add", DType.BF16, false)));
+        faults.add(new Fault("scale_f16", "\\{%one0, %one1", "{%one1, %one0", reference("copy add", DType.F16, true)));
         faults.add(new Fault(
                 "gelu_fwd_f16",
                 "cvt\\.rn\\.f16\\.f32 %one, %v0",
                 "cvt.rz.f16.f32 %one, %v0",
-                twin("gelu EXACT", DType.F16, false)));
+                reference("gelu EXACT", DType.F16, false)));
         faults.add(new Fault(
-                "dropout_bf16", "add\\.u64 %x, %x, 2;", "add.u64 %x, %x, 4;", twin("dropout 0.5", DType.BF16, false)));
+                "dropout_bf16",
+                "add\\.u64 %x, %x, 2;",
+                "add.u64 %x, %x, 4;",
+                reference("dropout 0.5", DType.BF16, false)));
         faults.add(new Fault(
                 "layer_norm_fwd_bf16",
                 "add\\.u64 %x, %x, 256;",
                 "add.u64 %x, %x, 512;",
-                twin("layerNorm", DType.BF16, true)));
+                reference("layerNorm", DType.BF16, true)));
         faults.add(new Fault(
                 "layer_norm_bwd_f16_affine",
                 "shr\\.u64 %bytes, %offset, 1",
                 "mov.b64 %bytes, %offset",
-                twin("layerNorm", DType.F16, false)));
+                reference("layerNorm", DType.F16, false)));
         faults.add(new Fault(
-                "prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
+                "prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", reference("prependToken", DType.BF16, false)));
         faults.add(new Fault(
                 "patchify_fwd_bf16_f32",
                 "shl\\.b64 %from, %from, 2",
                 "shl.b64 %from, %from, 1",
-                twin("patchify", DType.BF16, false)));
+                reference("patchify", DType.BF16, false)));
         Check cast = Check.of((device, kernels) -> {
             try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.BF16);
                     Tensor x = Tensor.of(device, DType.F32, Shape.of(2), 1.0, 1.01171875);

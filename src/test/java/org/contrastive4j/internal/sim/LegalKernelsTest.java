@@ -6,16 +6,20 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSeeds;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** Legal kernels as compilers write them: they run to the end, with the right result, under every schedule. */
+@Tag("sampled")
 final class LegalKernelsTest {
-    private static final int SCHEDULES = 20;
+    private static final List<Integer> SCHEDULES = SampledSeeds.of(20, 5);
 
     private static String kernel(String shared, String body) {
         return """
@@ -43,7 +47,7 @@ final class LegalKernelsTest {
     /** Runs a kernel on a buffer of zeros under every schedule; returns the results, which must be the same. */
     private static int[] run(Launch launch, int words, String text) {
         int[] first = null;
-        for (int seed = 0; seed < SCHEDULES; seed++) {
+        for (int seed : SCHEDULES) {
             SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(5_000_000);
             try (SimDevice device = SimDevice.open(options);
                     DeviceStorage out = Devices.ints(device, new int[words])) {
@@ -59,7 +63,7 @@ final class LegalKernelsTest {
     /** Runs a kernel under every schedule; returns the fault, of one kind in all of them. */
     private static Fault fault(Launch launch, int words, String text) {
         Fault first = null;
-        for (int seed = 0; seed < SCHEDULES; seed++) {
+        for (int seed : SCHEDULES) {
             SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(5_000_000);
             try (SimDevice device = SimDevice.open(options);
                     DeviceStorage out = Devices.ints(device, new int[words])) {

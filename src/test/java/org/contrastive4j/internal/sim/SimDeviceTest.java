@@ -14,12 +14,12 @@ import java.util.concurrent.ForkJoinPool;
 import org.contrastive4j.device.DeviceContract;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxModule.PtxException;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.parse.Signatures;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
@@ -229,7 +229,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     void close_storage_returnsItsBytes() {
         long heap = Runtime.getRuntime().maxMemory();
         long block = 1 << 27;
-        for (long total = 0; total < 2 * heap; total += block) {
+        for (long total = 0; total < heap + 2 * block; total += block) {
             device.allocate(block).close();
         }
         assertEquals(0, device.currentBytes());
@@ -326,18 +326,18 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
 
     @Test
     void launch_anyScheduleAndThreads_givesTheSameResult() throws InterruptedException, ExecutionException {
-        int[] wanted = mixed(Schedule.ofSeed(0), true);
-        assertNotEquals(wanted[0], wanted[128]);
+        int[] expected = mixed(Schedule.ofSeed(0), true);
+        assertNotEquals(expected[0], expected[128]);
         for (Schedule.Order order : Schedule.Order.values()) {
             for (Schedule.Completion completion : Schedule.Completion.values()) {
-                assertArrayEquals(wanted, mixed(new Schedule(7, order, completion), true), order + " " + completion);
+                assertArrayEquals(expected, mixed(new Schedule(7, order, completion), true), order + " " + completion);
             }
         }
         for (int threads : new int[] {1, 2, 5}) { // parallel work of a pool's thread stays in that pool
             ForkJoinPool pool = new ForkJoinPool(threads);
             try {
                 assertArrayEquals(
-                        wanted,
+                        expected,
                         pool.submit(() -> mixed(Schedule.ofSeed(1), false)).get(),
                         threads + " threads");
             } finally {

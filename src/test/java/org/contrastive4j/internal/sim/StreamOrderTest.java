@@ -7,11 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.ops.Ops;
@@ -204,7 +204,7 @@ class StreamOrderTest {
         }
     }
 
-    /** Recordings that share scratch memory have to run one after the other. */
+    /** Graphs that share scratch memory have to run one after the other. */
     @Test
     void graphs_sharingScratch_mustBeOrdered() {
         try (DeviceStorage scratch = device.allocate(1024);
@@ -213,7 +213,7 @@ class StreamOrderTest {
             first.launch(main);
             order(main, other);
             second.launch(other);
-            unordered("recorded work", () -> first.launch(main));
+            unordered("captured work", () -> first.launch(main));
             device.synchronize();
         }
     }

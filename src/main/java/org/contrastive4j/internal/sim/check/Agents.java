@@ -22,7 +22,7 @@ final class Agents {
     private final Map<Object, Integer> barriers = new IdentityHashMap<>();
     private final Map<Object, VectorClock> places = new IdentityHashMap<>();
     private final Map<Cta, VectorClock> exits = new IdentityHashMap<>();
-    private final Map<Remote, Shadow.Entry> remote = new LinkedHashMap<>();
+    private final Map<Remote, Run> remote = new LinkedHashMap<>();
     private final int warps;
 
     /** A thread that accesses the shared memory of another block of its cluster. */
@@ -55,12 +55,14 @@ final class Agents {
     }
 
     /** Notes that a thread accesses the shared memory of another block. */
-    void remote(Region shared, Shadow.Entry entry) {
-        remote.put(new Remote(shared, entry.agent(), entry.lane()), entry);
+    void remote(Region shared, Run run) {
+        for (int left = run.lanes(); left != 0; left &= left - 1) {
+            remote.put(new Remote(shared, run.stamp().agent(), Integer.numberOfTrailingZeros(left)), run);
+        }
     }
 
     /** Last access of every thread to the shared memory of every other block. */
-    Map<Remote, Shadow.Entry> remote() {
+    Map<Remote, Run> remote() {
         return remote;
     }
 

@@ -104,16 +104,17 @@ public final class ProxyCheck implements Observer {
             }
             boolean running = fences.containsKey(write.warp().cta().cluster());
             if (running && fences(write.warp())[write.lane()] <= write.fences()) {
-                throw warp.fault(
+                warp.report(warp.fault(
                         Fault.Kind.PROXY_FENCE,
                         step,
                         lane,
-                        "offset " + grain * GRAIN + " of " + block + " was written by line "
+                        "offset " + grain * GRAIN + " of " + warp.describe(block, grain * GRAIN)
+                                + " was written by line "
                                 + write.step().source().line() + " (\""
                                 + write.step().source().text() + "\") of block "
                                 + write.warp().cta().index() + ", thread "
                                 + write.warp().threadOf(write.lane())
-                                + ", which has not executed fence.proxy.async since");
+                                + ", which has not executed fence.proxy.async since"));
             }
             writes.last()[grain] = null;
         }

@@ -69,22 +69,23 @@ public final class RaceCheck implements Observer {
     @Override
     public void end(Cluster cluster) {
         Agents agents = Objects.requireNonNull(clusters.remove(cluster), "the cluster has begun");
-        agents.remote().forEach((remote, entry) -> {
+        agents.remote().forEach((remote, run) -> {
             Cta owner = cluster.ctas().stream()
                     .filter(cta -> cta.shared() == remote.shared())
                     .findFirst()
                     .orElseThrow();
-            if (!agents.exits(owner).isOrderedBefore(agents, entry.agent(), entry.lane(), entry.time())) {
-                throw entry.warp()
-                        .fault(
-                                Fault.Kind.RACE,
-                                entry.step(),
-                                entry.lane(),
-                                entry.describe() + " of " + entry.bytes() + " bytes at offset " + entry.at() + " of "
-                                        + remote.shared() + " is not ordered before the exit of thread (0, 0, 0) of"
-                                        + " block " + owner.index()
-                                        + ", which ends the lifetime of its shared memory; put"
-                                        + " barrier.cluster.arrive and barrier.cluster.wait before the end");
+            Run.Stamp stamp = run.stamp();
+            if (!agents.exits(owner).isOrderedBefore(agents, stamp.agent(), remote.lane(), stamp.time())) {
+                Warp warp = stamp.warp();
+                warp.report(warp.fault(
+                        Fault.Kind.RACE,
+                        stamp.step(),
+                        remote.lane(),
+                        run.describe() + " of " + run.bytes() + " bytes at offset " + run.at(remote.lane()) + " of "
+                                + remote.shared() + " is not ordered before the exit of thread (0, 0, 0) of"
+                                + " block " + owner.index()
+                                + ", which ends the lifetime of its shared memory; put"
+                                + " barrier.cluster.arrive and barrier.cluster.wait before the end"));
             }
         });
     }
@@ -121,39 +122,90 @@ public final class RaceCheck implements Observer {
             agent = order.agent(async.group());
             time = async.number() + 1;
         }
-        for (int left = mask; left != 0; left &= left - 1) {
-            int lane = Integer.numberOfTrailingZeros(left);
-            Region block = access.blocks[lane];
+        int strong = access.strong ? strongLanes(access, order, mask) : 0;
+        boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
+        for (int part = 0; part < 2; part++) {
+            int lanes = part == 0 ? mask & strong : mask & ~strong;
+            if (lanes != 0) {
+                Run.Stamp stamp = new Run.Stamp(
+                        order.cluster(),
+                        agent,
+                        time,
+                        part == 0,
+                        access.blockScope,
+                        access.isVolatile,
+                        async != null,
+                        access.kind,
+                        warp,
+                        step);
+                recordAll(warp, lanes, access, stamp, order, wide);
+            }
+        }
+    }
+
+    /** Records accesses run by run; where {@code wide}, each as if lane 0 had made it. */
+    private void recordAll(Warp warp, int lanes, Access access, Run.Stamp stamp, HappensBefore order, boolean wide) {
+        boolean mayShare = access.kind == Access.Kind.READ || stamp.strong();
+        for (int left = lanes; left != 0; ) {
+            int first = Integer.numberOfTrailingZeros(left);
+            Region block = access.blocks[first];
             if (block.space() != Region.Space.SHARED && block.space() != Region.Space.GLOBAL) {
+                left &= left - 1;
                 continue;
             }
-            boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
-            Shadow.Entry entry = new Shadow.Entry(
-                    order.cluster(),
-                    agent,
-                    wide ? 0 : lane,
-                    time,
-                    isStrong(access, order, lane),
-                    access.blockScope,
-                    async != null,
-                    access.kind,
-                    warp,
-                    step,
-                    access.offsets[lane],
-                    access.bytes,
-                    access.value(warp, lane));
-            if (block.space() == Region.Space.SHARED
-                    && async == null
-                    && block != warp.cta().shared()) {
-                order.cluster().remote(block, entry);
+            int taken = wide ? 1 << first : neighbours(access, left, first);
+            boolean together = false;
+            if (mayShare && !wide && taken == 1 << first) {
+                taken = sharing(access, left, first);
+                together = taken != 1 << first;
             }
-            Shadow shadow = shadow(block);
-            synchronized (shadow) {
-                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, order, lane);
-                if (other != null) {
-                    throw race(warp, step, lane, access, block, other, entry);
-                }
+            left &= ~taken;
+            Run run = new Run(stamp, access.offsets[first], access.bytes, wide ? 0 : first, wide ? 1 : taken, together);
+            record(warp, first, run, block, order);
+        }
+    }
+
+    /** Returns the lanes from the first on without gap that access bytes one after the other. */
+    private static int neighbours(Access access, int lanes, int first) {
+        int taken = 1 << first;
+        int next = access.offsets[first] + access.bytes;
+        for (int lane = first + 1; lane < Warp.LANES; lane++) {
+            if ((lanes >>> lane & 1) == 0
+                    || access.offsets[lane] != next
+                    || access.blocks[lane] != access.blocks[first]) {
+                break;
             }
+            taken |= 1 << lane;
+            next += access.bytes;
+        }
+        return taken;
+    }
+
+    /** Returns the lanes that access the same bytes as the first. */
+    private static int sharing(Access access, int lanes, int first) {
+        int taken = 0;
+        for (int left = lanes; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            if (access.offsets[lane] == access.offsets[first] && access.blocks[lane] == access.blocks[first]) {
+                taken |= 1 << lane;
+            }
+        }
+        return taken;
+    }
+
+    private void record(Warp warp, int lane, Run run, Region block, HappensBefore order) {
+        if (block.space() == Region.Space.SHARED
+                && !run.stamp().isAsync()
+                && block != warp.cta().shared()) {
+            order.cluster().remote(block, run);
+        }
+        Shadow shadow = shadow(block);
+        Shadow.Conflict conflict;
+        synchronized (shadow) {
+            conflict = shadow.record(run, order, block);
+        }
+        if (conflict != null && (!conflict.harmless() || warp.collects())) {
+            warp.report(race(warp, run, lane, block, conflict));
         }
     }
 
@@ -161,8 +213,16 @@ public final class RaceCheck implements Observer {
      * A volatile store is as strong as a relaxed one, but programs use it in place of a barrier: it counts as strong
      * only where the thread has executed a fence, as one that sets a flag does.
      */
-    private static boolean isStrong(Access access, HappensBefore order, int lane) {
-        return access.strong && !(access.isVolatile && access.kind == Access.Kind.WRITE && !order.hasFenced(lane));
+    private static int strongLanes(Access access, HappensBefore order, int mask) {
+        if (!access.isVolatile || access.kind != Access.Kind.WRITE) {
+            return mask;
+        }
+        int strong = 0;
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            strong |= order.hasFenced(lane) ? 1 << lane : 0;
+        }
+        return strong;
     }
 
     private Shadow shadow(Region block) {
@@ -183,23 +243,33 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private Fault race(
-            Warp warp, Step step, int lane, Access access, Region block, Shadow.Entry other, Shadow.Entry mine) {
+    private Fault race(Warp warp, Run mine, int firstLane, Region block, Shadow.Conflict conflict) {
+        Run other = conflict.earlier();
+        Run.Stamp stamp = other.stamp();
+        int lane = mine.stamp().isAsync() ? firstLane : conflict.laterLane();
         // a thread waits for its own cp.async; between threads there must also be a barrier, waited for or not
-        boolean betweenThreads = other.agent() == of(other.warp()).agent(Async.Group.CP_ASYNC)
-                && (other.warp() != warp || other.lane() != lane);
-        Fault.Kind kind = other.isAsync() && !betweenThreads ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
+        boolean betweenThreads = stamp.agent() == of(stamp.warp()).agent(Async.Group.CP_ASYNC)
+                && (stamp.warp() != warp || conflict.earlierLane() != lane);
+        Fault.Kind kind = stamp.isAsync() && !betweenThreads ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
+        boolean isFlag = mine.stamp().isVolatile() && stamp.isVolatile();
+        Fault.Severity severity =
+                conflict.harmless() ? Fault.Severity.INFO : isFlag ? Fault.Severity.WARNING : Fault.Severity.ERROR;
         return warp.fault(
-                kind,
-                step,
-                lane,
-                mine.describe() + " of " + access.bytes + " bytes at offset "
-                        + access.offsets[lane] + " of " + block + " is not ordered after the " + other.describe()
-                        + " by line "
-                        + other.step().source().line() + origin(other.step()) + " (\""
-                        + other.step().source().text() + "\") of block "
-                        + other.warp().cta().index() + ", thread "
-                        + other.warp().threadOf(other.lane()));
+                        kind,
+                        mine.stamp().step(),
+                        lane,
+                        (conflict.harmless() ? "the same value is stored: " : "") + mine.describe() + " of "
+                                + mine.bytes() + " bytes at offset "
+                                + mine.at(conflict.laterLane()) + " of "
+                                + warp.describe(block, mine.at(conflict.laterLane()))
+                                + " is not ordered after the " + other.describe()
+                                + " by line "
+                                + stamp.step().source().line() + origin(stamp.step()) + " (\""
+                                + stamp.step().source().text() + "\") of block "
+                                + stamp.warp().cta().index() + ", thread "
+                                + stamp.warp().threadOf(conflict.earlierLane()))
+                .as(severity)
+                .after(stamp.warp().site(stamp.step(), conflict.earlierLane()));
     }
 
     private static String origin(Step step) {

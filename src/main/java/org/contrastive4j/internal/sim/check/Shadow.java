@@ -1,14 +1,13 @@
 package org.contrastive4j.internal.sim.check;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Region;
-import org.contrastive4j.internal.sim.exec.Step;
-import org.contrastive4j.internal.sim.exec.Warp;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,260 +17,336 @@ import org.jspecify.annotations.Nullable;
  * later one, or is ordered after it: a plain write that comes after any write, and a strong one that comes after a
  * strong one. Writes to different bytes of a word, a plain write and the atomics after it, and atomics in no order are
  * kept side by side.
+ *
+ * <p>Memory: 128 bytes that one instruction of a warp has accessed as a whole take one reference and a {@link Run};
+ * only where accesses are not as regular as that, every four bytes have a reference of their own.
  */
 final class Shadow {
     private static final int GRAIN = 4;
-    private static final int ALL_BYTES = (1 << GRAIN) - 1;
+    private static final int GRAINS = 32;
+    private static final int LINE = GRAIN * GRAINS;
     /** Unordered strong writes to a word that are kept; of more, the last ones. */
     private static final int MOST_STRONG = 4;
 
+    private final Grid grid;
+    private final int bytes;
+    /** By line: null, the {@link Run} that covers it, or a {@code Cells}. */
+    private final @Nullable Object[] writes;
+
+    private final @Nullable Object[] reads;
+
+    /** The accesses to each four bytes of a line: null, a {@link Run}, or a list of them. */
+    private record Cells(@Nullable Object[] grains) {}
+
     /**
-     * One access.
+     * Two accesses that nothing orders.
      *
-     * @param lane that made it
-     * @param time of its agent
-     * @param at first byte, of so many
-     * @param value that a store writes, a hash where it has more than one element
+     * @param harmless whether both store the same value
      */
-    record Entry(
-            Object cluster,
-            int agent,
-            int lane,
-            int time,
-            boolean strong,
-            boolean blockScope,
-            boolean isAsync,
-            Access.Kind kind,
-            Warp warp,
-            Step step,
-            int at,
-            int bytes,
-            long value) {
-        boolean touches(Entry other) {
-            return at < other.at + other.bytes && other.at < at + bytes;
-        }
-
-        /** Whether this touches all that the other touches of four bytes. */
-        boolean covers(Entry other, int grain) {
-            int from = Math.max(other.at, grain * GRAIN);
-            int end = Math.min(other.at + other.bytes, grain * GRAIN + GRAIN);
-            return at <= from && end <= at + bytes;
-        }
-
-        private boolean isSameThread(Entry other) {
-            return agent == other.agent && lane == other.lane && cluster == other.cluster;
-        }
-
-        String describe() {
-            return (isAsync ? "asynchronous " : "")
-                    + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
+    record Conflict(Run earlier, int earlierLane, int laterLane, boolean harmless) {
+        /** Returns the one that does harm; the first of two that are alike. */
+        static @Nullable Conflict worse(@Nullable Conflict first, @Nullable Conflict second) {
+            return first == null || second != null && first.harmless && !second.harmless ? second : first;
         }
     }
-
-    private final Grid grid;
-    private final Object[] writes;
-    private final Object[] reads;
 
     Shadow(Grid grid, int bytes) {
         this.grid = grid;
-        int grains = (bytes + GRAIN - 1) / GRAIN;
-        writes = new Object[grains];
-        reads = new Object[grains];
-    }
-
-    void giveTo(RaceCheck.Touches touches, Region region) {
-        BitSet written = new BitSet(writes.length);
-        BitSet read = new BitSet(writes.length);
-        for (int grain = 0; grain < writes.length; grain++) {
-            if (writes[grain] != null) {
-                written.set(grain);
-            }
-            if (reads[grain] != null) {
-                read.set(grain);
-            }
-        }
-        touches.touched(region, written, read);
+        this.bytes = bytes;
+        int lines = (bytes + LINE - 1) / LINE;
+        writes = new Object[lines];
+        reads = new Object[lines];
     }
 
     boolean belongsTo(Grid launched) {
         return grid == launched;
     }
 
-    /** Notes an access of bytes [at, at + bytes); returns an earlier one that it races with, or null. */
+    void giveTo(RaceCheck.Touches touches, Region region) {
+        touches.touched(region, touched(writes), touched(reads));
+    }
+
+    private static BitSet touched(@Nullable Object[] lines) {
+        BitSet words = new BitSet(lines.length * GRAINS);
+        for (int line = 0; line < lines.length; line++) {
+            if (lines[line] instanceof Run) {
+                words.set(line * GRAINS, (line + 1) * GRAINS);
+            } else if (lines[line] instanceof Cells cells) {
+                for (int grain = 0; grain < GRAINS; grain++) {
+                    if (cells.grains[grain] != null) {
+                        words.set(line * GRAINS + grain);
+                    }
+                }
+            }
+        }
+        return words;
+    }
+
+    /** Notes accesses; returns an earlier one that one of them races with, or null. */
     @Nullable
-    Entry record(int at, int bytes, Entry entry, HappensBefore order, int lane) {
-        for (int grain = at / GRAIN; grain * GRAIN < at + bytes; grain++) {
-            Entry other = check(grain, entry, order, lane);
-            if (other != null) {
-                return other;
+    Conflict record(Run run, HappensBefore order, Region region) {
+        Conflict first = null;
+        for (int line = run.from() / LINE; line * LINE < run.to(); line++) {
+            int from = line * LINE;
+            int to = Math.min(from + LINE, bytes);
+            if (run.covers(from, to) && recordLine(line, from, to, run, order)) {
+                continue;
             }
-            if (entry.kind() == Access.Kind.READ) {
-                addRead(grain, entry, order, lane);
-            } else {
-                addWrite(grain, entry, order, lane);
-                int from = Math.max(at - grain * GRAIN, 0);
-                int to = Math.min(at + bytes - grain * GRAIN, GRAIN);
-                dropReads(grain, entry, (1 << to) - (1 << from) == ALL_BYTES);
+            int grain = Math.max(run.from() - from, 0) / GRAIN;
+            for (; grain < GRAINS && from + grain * GRAIN < run.to(); grain++) {
+                first = Conflict.worse(first, record(line, grain, run, order, region));
             }
         }
-        return null;
+        return first;
     }
 
-    private @Nullable Entry check(int grain, Entry entry, HappensBefore order, int lane) {
-        if (writes[grain] instanceof Entry write) {
-            if (races(write, entry, order, lane) && !isSameValue(write, entry)) {
-                return write;
-            }
-        } else if (writes[grain] != null) {
-            for (Entry write : list(writes[grain])) {
-                if (races(write, entry, order, lane) && !isSameValue(write, entry)) {
-                    return write;
-                }
-            }
-        }
-        if (entry.kind() != Access.Kind.READ && reads[grain] != null) {
-            if (reads[grain] instanceof Entry read) {
-                return races(read, entry, order, lane) ? read : null;
-            }
-            for (Entry read : list(reads[grain])) {
-                if (races(read, entry, order, lane)) {
-                    return read;
-                }
-            }
-        }
-        return null;
-    }
-
-    /** Whether two unordered writes store the same value in the same bytes, which does no harm. */
-    private static boolean isSameValue(Entry earlier, Entry later) {
-        return earlier.kind() == Access.Kind.WRITE
-                && later.kind() == Access.Kind.WRITE
-                && !earlier.isAsync()
-                && !later.isAsync()
-                && earlier.step().isStore()
-                && later.step().isStore()
-                && earlier.at() == later.at()
-                && earlier.bytes() == later.bytes()
-                && earlier.value() == later.value();
-    }
-
-    private static boolean races(Entry earlier, Entry later, HappensBefore order, int lane) {
-        if (!earlier.touches(later)) {
+    /** Records a run that covers a line which another has covered before; false where a closer look is needed. */
+    private boolean recordLine(int line, int from, int to, Run run, HappensBefore order) {
+        Object write = writes[line];
+        Object read = reads[line];
+        if (write instanceof Cells || read instanceof Cells || run.together()) {
             return false;
         }
-        boolean together = !earlier.blockScope() && !later.blockScope()
-                || earlier.warp().cta() == later.warp().cta();
-        return !(earlier.strong() && later.strong() && together) && !isOrdered(earlier, order, lane);
+        boolean reading = run.stamp().kind() == Access.Kind.READ;
+        boolean afterWrite = !(write instanceof Run last) || isAfter(last, run, order);
+        boolean afterRead = !(read instanceof Run last) || isAfter(last, run, order);
+        if (!afterWrite || !afterRead) {
+            return false;
+        }
+        if (reading) {
+            if (read instanceof Run last && last.stamp().strong() != run.stamp().strong()) {
+                return false;
+            }
+            reads[line] = run;
+            return true;
+        }
+        if (write instanceof Run last && run.stamp().strong() && !last.stamp().strong()) {
+            return false;
+        }
+        writes[line] = run;
+        if (read instanceof Run last && (!run.stamp().strong() || last.stamp().strong())) {
+            reads[line] = null;
+        }
+        return true;
     }
 
-    private static boolean isOrdered(Entry earlier, HappensBefore order, int lane) {
-        return order.isOrderedBefore(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
+    /** Whether all of the earlier accesses are ordered before all of the later ones, as far as one look shows. */
+    private static boolean isAfter(Run earlier, Run later, HappensBefore order) {
+        return later.hasSameLanes(earlier) && !later.stamp().isAsync()
+                || order.isOrderedForAll(
+                        earlier.stamp().cluster(),
+                        earlier.stamp().agent(),
+                        earlier.stamp().time());
+    }
+
+    private static @Nullable Object[] cells(@Nullable Object[] lines, int line, boolean make) {
+        if (lines[line] instanceof Cells cells) {
+            return cells.grains;
+        }
+        if (lines[line] == null && !make) {
+            return null;
+        }
+        @Nullable Object[] grains = new Object[GRAINS];
+        Arrays.fill(grains, lines[line]);
+        lines[line] = new Cells(grains);
+        return grains;
+    }
+
+    private @Nullable Conflict record(int line, int grain, Run run, HappensBefore order, Region region) {
+        int from = line * LINE + grain * GRAIN;
+        boolean reading = run.stamp().kind() == Access.Kind.READ;
+        Object write = entry(writes, line, grain);
+        Object read = entry(reads, line, grain);
+        Conflict conflict = find(write, from, run, order, region);
+        if (!reading) {
+            conflict = Conflict.worse(conflict, find(read, from, run, order, region));
+            cells(writes, line, true)[grain] = added(write, from, run, order);
+            if (read != null) {
+                cells(reads, line, true)[grain] = remaining(read, from, run);
+            }
+        } else {
+            cells(reads, line, true)[grain] = addedRead(read, from, run, order);
+        }
+        return conflict;
+    }
+
+    private static @Nullable Object entry(@Nullable Object[] lines, int line, int grain) {
+        return lines[line] instanceof Cells cells ? cells.grains[grain] : lines[line];
+    }
+
+    private static @Nullable Conflict find(
+            @Nullable Object entry, int from, Run run, HappensBefore order, Region region) {
+        if (entry instanceof Run earlier) {
+            return conflict(earlier, from, run, order, region);
+        }
+        Conflict found = null;
+        if (entry != null) {
+            for (Run earlier : list(entry)) {
+                found = Conflict.worse(found, conflict(earlier, from, run, order, region));
+            }
+        }
+        return found;
+    }
+
+    private static @Nullable Conflict conflict(Run earlier, int from, Run later, HappensBefore order, Region region) {
+        boolean inScope = !earlier.stamp().blockScope() && !later.stamp().blockScope()
+                || earlier.stamp().warp().cta() == later.stamp().warp().cta();
+        if (earlier.stamp().strong() && later.stamp().strong() && inScope) {
+            return null;
+        }
+        Conflict found = null;
+        for (int left = later.lanesOf(from, from + GRAIN); left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            int start = Math.max(from, later.at(lane));
+            int end = Math.min(from + GRAIN, later.at(lane) + later.bytes());
+            for (int others = earlier.lanesOf(start, end); others != 0; others &= others - 1) {
+                int other = Integer.numberOfTrailingZeros(others);
+                if (!isOrdered(earlier, other, order, lane)) {
+                    boolean same = SameValue.isStored(earlier, other, later, lane, region);
+                    found = Conflict.worse(found, new Conflict(earlier, other, lane, same));
+                }
+            }
+        }
+        return found;
+    }
+
+    private static boolean isOrdered(Run earlier, int earlierLane, HappensBefore order, int lane) {
+        Run.Stamp stamp = earlier.stamp();
+        return order.isOrderedBefore(stamp.cluster(), stamp.agent(), earlierLane, stamp.time(), lane);
     }
 
     @SuppressWarnings("unchecked")
-    private static List<Entry> list(Object entries) {
-        return (List<Entry>) entries;
+    private static List<Run> list(Object entries) {
+        return (List<Run>) entries;
     }
 
-    private void addWrite(int grain, Entry entry, HappensBefore order, int lane) {
-        Object before = writes[grain];
-        if (before == null || before instanceof Entry one && replaces(entry, one, grain, order, lane)) {
-            writes[grain] = entry;
-            return;
+    private static Object added(@Nullable Object before, int from, Run run, HappensBefore order) {
+        if (before == null || before instanceof Run one && replaces(run, one, from, order)) {
+            return run;
         }
-        if (before instanceof Entry one) {
-            List<Entry> both = new ArrayList<>(4);
-            both.add(one);
-            both.add(entry);
-            writes[grain] = both;
-            return;
+        if (before instanceof Run one) {
+            return pair(one, run);
         }
-        List<Entry> all = list(before);
+        List<Run> all = list(before);
         int strong = 0;
-        for (Iterator<Entry> each = all.iterator(); each.hasNext(); ) {
-            Entry one = each.next();
-            if (replaces(entry, one, grain, order, lane)) {
+        for (Iterator<Run> each = all.iterator(); each.hasNext(); ) {
+            Run one = each.next();
+            if (replaces(run, one, from, order)) {
                 each.remove();
             } else {
-                strong += one.strong() ? 1 : 0;
+                strong += one.stamp().strong() ? 1 : 0;
             }
         }
         if (all.isEmpty()) {
-            writes[grain] = entry;
-            return;
+            return run;
         }
-        if (entry.strong() && strong >= MOST_STRONG) {
+        if (run.stamp().strong() && strong >= MOST_STRONG) {
             for (int i = 0; i < all.size(); i++) {
-                if (all.get(i).strong()) {
+                if (all.get(i).stamp().strong()) {
                     all.remove(i);
                     break;
                 }
             }
         }
-        all.add(entry);
+        all.add(run);
+        return all;
+    }
+
+    private static List<Run> pair(Run one, Run other) {
+        List<Run> both = new ArrayList<>(4);
+        both.add(one);
+        both.add(other);
+        return both;
     }
 
     /** Whether an earlier write need not be kept beside a later one. */
-    private static boolean replaces(Entry later, Entry earlier, int grain, HappensBefore order, int lane) {
-        return (!later.strong() || earlier.strong())
-                && later.covers(earlier, grain)
-                && (earlier.isSameThread(later) || isOrdered(earlier, order, lane));
+    private static boolean replaces(Run later, Run earlier, int from, HappensBefore order) {
+        return (!later.stamp().strong() || earlier.stamp().strong()) && succeeds(later, earlier, from, order);
+    }
+
+    /** Whether the later accesses touch all that the earlier ones touch of a word, each after them. */
+    private static boolean succeeds(Run later, Run earlier, int from, HappensBefore order) {
+        int start = Math.max(from, earlier.from());
+        int end = Math.min(from + GRAIN, earlier.to());
+        if (!later.covers(start, end)) {
+            return false;
+        }
+        boolean sameAgent = later.stamp().agent() == earlier.stamp().agent()
+                && later.stamp().cluster() == earlier.stamp().cluster();
+        for (int left = earlier.lanesOf(start, end); left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            int low = Math.max(start, earlier.at(lane));
+            int high = Math.min(end, earlier.at(lane) + earlier.bytes());
+            int after = later.lanesOf(low, high);
+            boolean same = sameAgent && (after & ~(1 << lane)) == 0
+                    || sameAgent && later.together() && (after >>> lane & 1) != 0;
+            if (!same && !isOrderedBeforeOne(earlier, lane, after, order, later.together())) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Whether an access is ordered before all of these lanes, or before one of them where they touch the same bytes.
+     */
+    private static boolean isOrderedBeforeOne(Run earlier, int lane, int lanes, HappensBefore order, boolean one) {
+        for (int left = lanes; left != 0; left &= left - 1) {
+            boolean ordered = isOrdered(earlier, lane, order, Integer.numberOfTrailingZeros(left));
+            if (ordered == one) {
+                return one;
+            }
+        }
+        return !one;
     }
 
     /** After a plain write of the whole word the reads before it do not matter, after a strong one plain reads do. */
-    private void dropReads(int grain, Entry write, boolean whole) {
-        if (reads[grain] == null || !whole) {
-            return;
+    private static @Nullable Object remaining(Object read, int from, Run write) {
+        if (!write.covers(from, from + GRAIN)) {
+            return read;
         }
-        if (!write.strong()) {
-            reads[grain] = null;
-        } else if (reads[grain] instanceof Entry read) {
-            reads[grain] = read.strong() ? null : read;
-        } else {
-            list(reads[grain]).removeIf(Entry::strong);
-            reads[grain] = list(reads[grain]).isEmpty() ? null : reads[grain];
+        if (!write.stamp().strong()) {
+            return null;
         }
+        if (read instanceof Run one) {
+            return one.stamp().strong() ? null : one;
+        }
+        list(read).removeIf(one -> one.stamp().strong());
+        return list(read).isEmpty() ? null : read;
     }
 
-    private void addRead(int grain, Entry entry, HappensBefore order, int lane) {
-        Object before = reads[grain];
+    private static Object addedRead(@Nullable Object before, int from, Run run, HappensBefore order) {
         if (before == null) {
-            reads[grain] = entry;
-            return;
+            return run;
         }
-        if (before instanceof Entry one) {
-            if (one.strong() == entry.strong() && entry.covers(one, grain) && isOrdered(one, order, lane)) {
-                reads[grain] = entry;
-                return;
-            }
-            List<Entry> both = new ArrayList<>(4);
-            both.add(one);
-            both.add(entry);
-            reads[grain] = both;
-            return;
+        if (before instanceof Run one) {
+            boolean replaced = one.stamp().strong() == run.stamp().strong() && succeeds(run, one, from, order);
+            return replaced ? run : pair(one, run);
         }
-        addRead(list(before), grain, entry, order, lane);
+        addRead(list(before), from, run, order);
+        return before;
     }
 
     /**
      * A thread's read takes the place of its last one. Earlier reads that are ordered before it may be dropped too.
-     * They are looked for only as the list doubles: a word that all lanes of a grid read would otherwise cost each of
+     * They are looked for only as the list doubles: a word that all warps of a grid read would otherwise cost each of
      * them a walk through the list.
      */
-    private static void addRead(List<Entry> all, int grain, Entry entry, HappensBefore order, int lane) {
+    private static void addRead(List<Run> all, int from, Run run, HappensBefore order) {
         for (int i = 0; i < all.size(); i++) {
-            Entry one = all.get(i);
-            if (one.isSameThread(entry)
-                    && entry.covers(one, grain)
-                    && (one.strong() == entry.strong() || one.strong())) {
-                all.set(i, entry);
+            Run one = all.get(i);
+            if (run.hasSameLanes(one)
+                    && run.covers(Math.max(from, one.from()), Math.min(from + GRAIN, one.to()))
+                    && (!run.together() || (one.lanes() & ~run.lanes()) == 0)
+                    && (one.stamp().strong() == run.stamp().strong()
+                            || one.stamp().strong())) {
+                all.set(i, run);
                 return;
             }
         }
         if (Integer.bitCount(all.size()) == 1) {
-            all.removeIf(
-                    one -> one.strong() == entry.strong() && entry.covers(one, grain) && isOrdered(one, order, lane));
+            all.removeIf(one -> one.stamp().strong() == run.stamp().strong() && succeeds(run, one, from, order));
         }
-        all.add(entry);
+        all.add(run);
     }
 }

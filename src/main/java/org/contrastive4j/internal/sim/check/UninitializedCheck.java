@@ -76,7 +76,9 @@ public final class UninitializedCheck implements Observer {
     public void undecidedGuard(Warp warp, Step step, int lanes) {
         Undefined origin = origin(warp, step, step.guard(), lanes, "predicate");
         if (!step.isPure()) {
-            throw fault(warp, step, origin);
+            raise(warp, step, origin);
+            warp.predicatesWritten()[step.guard()] |= lanes;
+            return;
         }
         for (int row : step.writes()) {
             set(warp, warp.written(), row / Warp.LANES, lanes, 0, origin);
@@ -126,7 +128,8 @@ public final class UninitializedCheck implements Observer {
         for (int at : step.predicatesRead()) {
             int missing = mask & ~warp.predicatesWritten()[at];
             if (missing != 0) {
-                throw fault(warp, step, origin(warp, step, at, missing, "predicate"));
+                raise(warp, step, origin(warp, step, at, missing, "predicate"));
+                warp.predicatesWritten()[at] |= missing;
             }
         }
         for (int row : step.writes()) {
@@ -146,19 +149,26 @@ public final class UninitializedCheck implements Observer {
             }
             Undefined origin = origin(warp, step, at, missing, "register");
             if (!(origin.padding() && step.isVectorStore())) {
-                throw fault(warp, step, origin);
+                raise(warp, step, origin);
+                warp.written()[at] |= missing;
             }
         }
     }
 
-    private static RuntimeException fault(Warp warp, Step use, Undefined origin) {
+    /**
+     * Reports the use of an undefined value; a thread that read undefined memory is suspended where the launch ends.
+     */
+    private static void raise(Warp warp, Step use, Undefined origin) {
         String text = origin.what()
                 + (origin.step() == use
                         ? ""
                         : "; line " + use.source().line() + " uses the value (\""
                                 + use.source().text() + "\")");
         Fault fault = warp.fault(Fault.Kind.UNINITIALIZED, origin.step(), origin.lane(), text);
-        return origin.isMemory() ? new Suspension(fault) : fault;
+        if (origin.isMemory() && !warp.collects()) {
+            throw new Suspension(fault);
+        }
+        warp.report(fault);
     }
 
     @Override
@@ -189,10 +199,19 @@ public final class UninitializedCheck implements Observer {
     /** Lanes read bytes that nothing has written: a load marks what it loads, all else is a use. */
     private static void read(Warp warp, Step step, int lane, Access access, int missing) {
         Region region = access.blocks[lane];
-        String what = "reads " + access.bytes + " bytes at offset " + access.offsets[lane] + " of " + region
-                + "; nothing has written byte " + missing;
+        String what = "reads " + access.bytes + " bytes at offset " + access.offsets[lane] + " of "
+                + warp.describe(region, missing) + "; nothing has written byte " + missing;
         if (access.rows == null || access.kind != Access.Kind.READ) {
-            throw new Suspension(warp.fault(Fault.Kind.UNINITIALIZED, step, lane, what));
+            Fault fault = warp.fault(Fault.Kind.UNINITIALIZED, step, lane, what);
+            if (!warp.collects()) {
+                throw new Suspension(fault);
+            }
+            warp.report(fault);
+            return;
+        }
+        if (warp.collects()) {
+            warp.report(warp.fault(Fault.Kind.UNINITIALIZED, step, lane, what + "; the value is not used")
+                    .as(Fault.Severity.INFO));
         }
         boolean padding = access.rows.length > 1;
         for (int part = 0; part < access.rows.length; part++) {

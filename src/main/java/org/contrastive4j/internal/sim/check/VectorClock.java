@@ -79,6 +79,15 @@ final class VectorClock {
                 && (time <= part.all[agent] || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
     }
 
+    /** Whether the accesses of all lanes of an agent up to a time are known. */
+    boolean isOrderedForAll(Object cluster, int agent, int time) {
+        if (cluster != lastKey && !parts.containsKey(cluster)) {
+            return false;
+        }
+        Part part = part(cluster);
+        return agent < part.all.length && time <= part.all[agent];
+    }
+
     /** Knows the accesses of all lanes up to a time. */
     void advance(Object cluster, int agent, int time) {
         part(cluster).join(agent, time, 0, 0);

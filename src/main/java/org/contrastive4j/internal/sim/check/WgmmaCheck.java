@@ -66,13 +66,13 @@ public final class WgmmaCheck implements Observer {
 
     private static void touch(Warp warp, Step step, Registers registers, int at, boolean writes) {
         if (registers.busyWriting[at] > 0 || writes && registers.busyReading[at] > 0) {
-            throw warp.fault(
+            warp.report(warp.fault(
                     Fault.Kind.ASYNC_PENDING,
                     step,
                     0,
                     (writes ? "writes " : "reads ") + warp.registerName(at)
                             + ", which a wgmma that was not waited for still "
-                            + (registers.busyWriting[at] > 0 ? "writes" : "reads"));
+                            + (registers.busyWriting[at] > 0 ? "writes" : "reads")));
         }
         registers.touched[at] = true;
     }
@@ -82,11 +82,11 @@ public final class WgmmaCheck implements Observer {
         for (int row : product.fragment()) {
             int at = row / Warp.LANES;
             if (registers.busyWriting[at] > 0) {
-                throw warp.fault(
+                warp.report(warp.fault(
                         Fault.Kind.ASYNC_PENDING,
                         product,
                         0,
-                        "reads " + warp.registerName(at) + " as A, which an earlier wgmma still writes");
+                        "reads " + warp.registerName(at) + " as A, which an earlier wgmma still writes"));
             }
             fenced(warp, product, registers, at, "A");
             registers.busyReading[at] = number;
@@ -95,12 +95,12 @@ public final class WgmmaCheck implements Observer {
             int at = row / Warp.LANES;
             WgmmaStep before = registers.last[at];
             if (registers.busyReading[at] > 0 || registers.busyWriting[at] > 0 && !product.sameShape(before)) {
-                throw warp.fault(
+                warp.report(warp.fault(
                         Fault.Kind.ASYNC_PENDING,
                         product,
                         0,
                         "accumulates in " + warp.registerName(at)
-                                + ", which an earlier wgmma of another shape or use still has");
+                                + ", which an earlier wgmma of another shape or use still has"));
             }
             fenced(warp, product, registers, at, "accumulator");
             registers.busyWriting[at] = number;
@@ -110,12 +110,12 @@ public final class WgmmaCheck implements Observer {
 
     private static void fenced(Warp warp, WgmmaStep product, Registers registers, int at, String role) {
         if (registers.touched[at]) {
-            throw warp.fault(
+            warp.report(warp.fault(
                     Fault.Kind.WGMMA_FENCE,
                     product,
                     0,
                     role + " " + warp.registerName(at)
-                            + " was touched by other instructions after the last wgmma.fence");
+                            + " was touched by other instructions after the last wgmma.fence"));
         }
     }
 

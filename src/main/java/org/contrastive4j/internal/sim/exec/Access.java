@@ -34,6 +34,19 @@ public final class Access {
     /** Asynchronous work that makes the access; null for the instruction itself. */
     public @Nullable Async async;
 
+    /** Whether a store writes what the bytes hold already. */
+    public boolean storesWhatIsThere(Warp warp, int lane, Region region, int at) {
+        if (rows == null) {
+            return false;
+        }
+        for (int k = 0; k < rows.length; k++) {
+            if (region.load(at + k * partBytes, partBytes) != Numbers.mask(warp.r[rows[k] + lane], partBytes)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** Returns what a store writes, for comparison: a hash where it has more than one element. */
     public long value(Warp warp, int lane) {
         long value = 0;

@@ -98,7 +98,7 @@ final class AddressResolver {
                     bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
         }
         Layout layout = warp.cta.cluster().grid().code().localLayout();
-        if (!layout.contains(offset, bytes)) {
+        if (!layout.contains(offset, bytes) && !warp.isOnStack(lane, offset, bytes)) {
             throw warp.fault(
                     Fault.Kind.OUT_OF_BOUNDS,
                     step,
@@ -153,9 +153,10 @@ final class AddressResolver {
         Region above = warp.cta.cluster().grid().memory().above(address);
         String text = below == null
                 ? ""
-                : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of " + below;
+                : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of "
+                        + warp.describe(below, 0);
         return text
-                + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + above)
+                + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + warp.describe(above, 0))
                 + (below == null && above == null ? ": there is no allocation" : "");
     }
 }

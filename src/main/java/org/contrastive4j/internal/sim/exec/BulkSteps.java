@@ -76,7 +76,8 @@ final class BulkSteps {
         return -1;
     }
 
-    private static Lanewise.@Nullable Three reduction(Instruction in, Type type) {
+    /** Returns the operation of a reduction; null for one that is not known. */
+    static Lanewise.@Nullable Three reduction(Instruction in, Type type) {
         int n = type.bytes();
         if (in.has(".add")) {
             return AtomicSteps.sum(type);

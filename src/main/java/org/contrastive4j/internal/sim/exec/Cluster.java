@@ -9,6 +9,7 @@ import org.jspecify.annotations.Nullable;
 /** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */
 public final class Cluster {
     private static final int PATIENCE = 64;
+    private static final int MOST_TURNS = 32;
 
     private final Grid grid;
     private final int index;
@@ -23,6 +24,9 @@ public final class Cluster {
     private NamedArrivals arrivals = new NamedArrivals();
     private int turn;
     private int next;
+    private @Nullable Warp lastChosen;
+    private int turnsInARow;
+    private int nextOther;
     private long executed;
     private long progress;
     private long progressAtTimeOut = -1;
@@ -157,10 +161,29 @@ public final class Cluster {
             Warp warp = warps.get(at);
             if (!warp.isDone() && warp.isRunnable()) {
                 next = (at + 1) % n;
-                return warp;
+                return inTurn(warp);
             }
         }
         return null;
+    }
+
+    /** Every warp makes progress: one that runs for long, as in a loop that waits for another, lets the others run. */
+    private Warp inTurn(Warp chosen) {
+        turnsInARow = chosen == lastChosen ? turnsInARow + 1 : 0;
+        lastChosen = chosen;
+        if (turnsInARow < MOST_TURNS || order == Schedule.Order.RANDOM) {
+            return chosen;
+        }
+        if (turnsInARow >= MOST_TURNS + warps.size()) {
+            turnsInARow = 0;
+        }
+        for (int k = 0; k < warps.size(); k++) {
+            Warp other = warps.get(nextOther++ % warps.size());
+            if (!other.isDone() && other.isRunnable()) {
+                return other;
+            }
+        }
+        return chosen;
     }
 
     /** Lets a wait time out; a limited number of times while nothing else makes progress. */

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Map;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.parse.Function;
+import org.contrastive4j.internal.parse.Type;
 
 /**
  * A kernel ready to run: decoded steps, and what a warp and a block need.
@@ -12,9 +13,12 @@ import org.contrastive4j.internal.parse.Function;
  * @param sharedBytes static shared memory, as a compiler packs it
  * @param sharedLayout where its variables lie here, with gaps
  * @param sharedEnd offset at which dynamic shared memory begins here
+ * @param reservedShared address of the shared memory that the system reserves; 0 where no instruction asks for it
  * @param localBytes per lane
+ * @param stackBase where {@code alloca} begins in the local memory of a lane; -1 where no instruction uses it
  * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
+ * @param types of registers by row
  * @param communicatesAcrossBlocks whether blocks can communicate: atomics, fences or strong accesses on global
  *     memory
  */
@@ -27,12 +31,15 @@ public record Code(
         int sharedBytes,
         Layout sharedLayout,
         int sharedEnd,
+        int reservedShared,
         int localBytes,
+        int stackBase,
         Layout localLayout,
         Launch.Dim clusterSize,
         boolean communicatesAcrossBlocks,
         boolean usesWgmma,
-        String[] names) {
+        String[] names,
+        Type[] types) {
     public String name() {
         return function.name();
     }

@@ -45,6 +45,12 @@ final class ControlSteps {
         for (String opcode : new String[] {"pmevent", "brkpt", "griddepcontrol", "nop"}) {
             all.put(opcode, (in, o) -> nothing());
         }
+        for (String opcode : new String[] {"tex", "tld4", "txq", "suld", "sust", "sured", "suq", "istypep"}) {
+            all.put(opcode, (in, o) -> {
+                throw in.error("entry " + o.linker().entryName()
+                        + " uses textures or surfaces, which the simulator does not have: " + in.name());
+            });
+        }
         all.put("setmaxnreg", (in, o) -> aligned());
         return all;
     }

@@ -15,8 +15,8 @@ final class CopySteps {
     private CopySteps() {}
 
     private static @Nullable Step decode(Instruction in, Operands o) {
-        if (in.has(".tensor") || in.has(".im2col")) {
-            return null;
+        if (in.has(".tensor")) {
+            return TensorCopySteps.decode(in, o);
         }
         if (in.has(".bulk")) {
             return BulkSteps.decode(in, o);

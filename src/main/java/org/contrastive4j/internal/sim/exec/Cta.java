@@ -33,6 +33,11 @@ public final class Cta {
         int bytes = code.sharedEnd() + launch.sharedBytes();
         this.shared = new Region(Region.Space.SHARED, "shared memory of block " + index, SHARED_BASE, bytes);
         Arrays.fill(shared.data(), GlobalMemory.POISON);
+        if (code.reservedShared() > 0) { // counters of the system begin at zero
+            int from = code.reservedShared() - SHARED_BASE;
+            Arrays.fill(shared.data(), from, from + SharedVariables.RESERVED_BYTES, (byte) 0);
+            shared.markWritten(from, SharedVariables.RESERVED_BYTES);
+        }
         for (int first = 0; first < threads; first += Warp.LANES) {
             warps.add(new Warp(this, first / Warp.LANES, Math.min(Warp.LANES, threads - first), code));
         }

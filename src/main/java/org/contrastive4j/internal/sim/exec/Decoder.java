@@ -32,6 +32,7 @@ interface Decoder {
                 MemorySteps.FAMILY,
                 AtomicSteps.FAMILY,
                 ControlSteps.FAMILY,
+                StackSteps.FAMILY,
                 WarpSteps.FAMILY,
                 BarrierSteps.FAMILY,
                 MbarrierSteps.FAMILY,

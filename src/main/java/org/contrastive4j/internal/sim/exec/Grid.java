@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -8,9 +9,13 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxModule.Launch;
+import org.contrastive4j.internal.parse.Parameter;
+import org.jspecify.annotations.Nullable;
 
 /** One launch: its blocks in clusters, run on all cores unless blocks can communicate. */
 public final class Grid {
+    private static final int WORKSPACE = 64;
+
     private final Code code;
     private final Launch launch;
     private final Region parameters;
@@ -19,6 +24,8 @@ public final class Grid {
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
+    private @Nullable Region workspace;
+    private @Nullable Consumer<Fault> collector;
     private Consumer<String> printed = System.out::print;
     private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
@@ -47,10 +54,48 @@ public final class Grid {
         this.architecture = architecture;
     }
 
+    /** Blocks of a cluster: those of the launch, else those that the kernel declares. */
+    Launch.Dim clusterSize() {
+        return launch.cluster() == null ? code.clusterSize() : launch.cluster();
+    }
+
+    /**
+     * Returns the address of the memory that blocks of a cooperative launch synchronise through: its size, then a
+     * counter; 0 in other launches.
+     */
+    long workspace() {
+        return workspace == null ? 0 : workspace.base();
+    }
+
     /** Takes what kernels print; standard output unless another is set. */
     public Grid printsTo(Consumer<String> sink) {
         printed = sink;
         return this;
+    }
+
+    /** Collects faults that need not end the launch; without it the first one is thrown. */
+    public Grid collectsTo(@Nullable Consumer<Fault> sink) {
+        collector = sink;
+        return this;
+    }
+
+    @Nullable
+    Consumer<Fault> collector() {
+        return collector;
+    }
+
+    /** Returns the name of the parameter that is or contains an address in a region; null where there is none. */
+    @Nullable
+    String parameterOf(Region region) {
+        for (Parameter parameter : code.function().parameters()) {
+            for (int at = parameter.offset(); at + 8 <= parameter.offset() + parameter.bytes(); at += 8) {
+                long address = parameters.load(at, 8);
+                if (address >= region.base() && address < region.base() + Math.max(1, region.bytes())) {
+                    return parameter.name();
+                }
+            }
+        }
+        return null;
     }
 
     void print(String text) {
@@ -101,11 +146,11 @@ public final class Grid {
         for (Observer observer : observers) {
             observer.begin(this);
         }
-        Launch.Dim size = code.clusterSize();
+        Launch.Dim size = clusterSize();
         int clusters = Math.toIntExact(launch.grid().count() / size.count());
         if (launch.cooperative()) {
-            runTogether(clusters);
-        } else if (code.communicatesAcrossBlocks() || clusters == 1) {
+            runWithWorkspace(clusters);
+        } else if (code.communicatesAcrossBlocks() || clusters == 1 || isSequential()) {
             for (int c = 0; c < clusters; c++) {
                 runAlone(cluster(c));
             }
@@ -144,6 +189,10 @@ public final class Grid {
         }
     }
 
+    private boolean isSequential() {
+        return Arrays.stream(observers).anyMatch(Observer::isSequential);
+    }
+
     private void begin(Cluster cluster) {
         for (Observer observer : observers) {
             observer.begin(cluster);
@@ -159,16 +208,35 @@ public final class Grid {
 
     private void runAlone(Cluster cluster) {
         begin(cluster);
-        while (!cluster.isDone()) {
-            if (!cluster.turn()) {
-                if (cluster.suspended() == null) {
-                    throw cluster.deadlock();
+        try {
+            while (!cluster.isDone()) {
+                if (!cluster.turn()) {
+                    if (cluster.suspended() == null) {
+                        throw cluster.deadlock();
+                    }
+                    suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
+                    return;
                 }
-                suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
-                return;
             }
+            end(cluster);
+        } catch (Fault fault) {
+            if (collector == null) {
+                throw fault;
+            }
+            collector.accept(fault); // the cluster ends, the others go on
         }
-        end(cluster);
+    }
+
+    private void runWithWorkspace(int clusters) {
+        workspace = memory.allocate(WORKSPACE, "workspace of the grid", Region.Space.GLOBAL);
+        Arrays.fill(workspace.data(), (byte) 0);
+        workspace.store(0, Integer.BYTES, WORKSPACE);
+        workspace.markWritten(0, WORKSPACE);
+        try {
+            runTogether(clusters);
+        } finally {
+            memory.free(workspace);
+        }
     }
 
     private void runTogether(int clusters) {
@@ -193,7 +261,7 @@ public final class Grid {
 
     /** The blocks of a cluster, which are neighbours in the grid. */
     private Cluster cluster(int index) {
-        Launch.Dim size = code.clusterSize();
+        Launch.Dim size = clusterSize();
         Launch.Dim grid = launch.grid();
         int alongX = grid.x() / size.x();
         int alongY = grid.y() / size.y();

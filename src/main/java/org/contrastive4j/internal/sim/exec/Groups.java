@@ -72,17 +72,19 @@ final class Groups {
         lines.forEach((group, line) -> {
             for (Owed item : line.owed) {
                 if ((item.lanes & lanes) != 0) {
-                    throw warp.fault(
-                            Fault.Kind.ASYNC_PENDING,
-                            item.step,
-                            Integer.numberOfTrailingZeros(item.lanes & lanes),
-                            "the thread ends and has not waited for it: it may still "
-                                    + switch (group) {
-                                        case BULK_READ -> "read shared memory; put cp.async.bulk.wait_group.read 0";
-                                        case WGMMA -> "read shared memory; put wgmma.wait_group.sync.aligned 0";
-                                        default -> "write shared memory; put cp.async.wait_group 0";
-                                    }
-                                    + " before the end");
+                    warp.report(warp.fault(
+                                    Fault.Kind.ASYNC_PENDING,
+                                    item.step,
+                                    Integer.numberOfTrailingZeros(item.lanes & lanes),
+                                    "the thread ends and has not waited for it: it may still "
+                                            + switch (group) {
+                                                case BULK_READ ->
+                                                    "read shared memory; put cp.async.bulk.wait_group.read 0";
+                                                case WGMMA -> "read shared memory; put wgmma.wait_group.sync.aligned 0";
+                                                default -> "write shared memory; put cp.async.wait_group 0";
+                                            }
+                                            + " before the end")
+                            .as(Fault.Severity.WARNING));
                 }
             }
         });

@@ -17,6 +17,7 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Program;
 import org.contrastive4j.internal.parse.Register;
+import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
 import org.jspecify.annotations.Nullable;
 
@@ -47,6 +48,7 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
+    private boolean usesStack;
     private Function current; // whose instructions are linked now
 
     private Linker(Program program, Function entry, Map<String, Region> globals) {
@@ -91,6 +93,7 @@ public final class Linker {
             steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
+        int stackBase = usesStack ? align(localEnd, LOCAL_GAP) : -1;
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
         return new Code(
@@ -102,12 +105,15 @@ public final class Linker {
                 shared.bytes(),
                 shared.layout(),
                 shared.end(),
-                localEnd,
+                shared.reserved(),
+                usesStack ? stackBase + LocalStack.BYTES : localEnd,
+                stackBase,
                 localLayout,
                 clusterSize(),
                 communicates,
                 usesWgmma,
-                names());
+                names(),
+                types());
     }
 
     /** A function may end without ret. */
@@ -228,7 +234,8 @@ public final class Linker {
                 return program.functions().stream()
                         .filter(function -> function.name().equals(symbol.name()) && function.defined())
                         .findFirst()
-                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
+                        .orElseThrow(() -> call.error("function " + symbol.name()
+                                + " has no body in this file; link the file that defines it"));
             }
         }
         throw call.error("the call names no function");
@@ -243,6 +250,17 @@ public final class Linker {
             }
         }
         return names;
+    }
+
+    private Type[] types() {
+        Type[] types = new Type[predicates];
+        Arrays.fill(types, Type.B64);
+        for (Function function : functions) {
+            for (Register register : function.registers()) {
+                types[firstRow(function) / ROW + register.index()] = register.type();
+            }
+        }
+        return types;
     }
 
     static int align(int at, int alignment) {
@@ -272,6 +290,10 @@ public final class Linker {
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
+    String entryName() {
+        return entry.name();
+    }
+
     int row(Register register) {
         return firstRow(current) + register.index() * ROW;
     }
@@ -298,6 +320,9 @@ public final class Linker {
     }
 
     int special(String name, Instruction instruction) {
+        if (name.startsWith("%reserved_smem")) {
+            return constant(name.endsWith("_1") || name.endsWith("_begin") ? shared.reserved() : 0);
+        }
         if (!Specials.isKnown(name)) {
             throw instruction.error("the simulator does not support the special register " + name);
         }
@@ -350,6 +375,11 @@ public final class Linker {
 
     int start(Function function) {
         return Objects.requireNonNull(starts.get(function.name()), function.name());
+    }
+
+    /** Some instruction allocates local memory. */
+    void usesStack() {
+        usesStack = true;
     }
 
     /** Some instruction lets blocks communicate. */

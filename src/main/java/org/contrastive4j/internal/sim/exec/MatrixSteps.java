@@ -125,15 +125,21 @@ final class MatrixSteps {
                 && in.has(".col")) {
             return DoubleMatrixStep.decode(in, o, shape);
         }
-        if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row") || in.has(".sp")) {
+        if (!IntegerMatrixStep.inputs(in).isEmpty()) {
+            return IntegerMatrixStep.decode(in, o, shape);
+        }
+        if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row")) {
             return null;
         }
+        boolean sparse = isSparse(in);
         int k = Integer.parseInt(shape.substring(7));
+        int stored = sparse ? k / 2 : k;
         Type inputs = types.get(1);
-        boolean wide = inputs == Type.TF32
-                ? k == 4 || k == 8
-                : (inputs == Type.F16 || inputs == Type.BF16) && (k == 8 || k == 16);
-        if (!wide || types.get(2) != inputs || types.get(0) != types.get(3)) {
+        Type inputsB = types.get(2);
+        if (stored * inputs.bytes() != 32 && stored * inputs.bytes() != 16
+                || !isMatrixInput(inputs)
+                || inputsB != inputs && (inputs.bytes() != 1 || !isMatrixInput(inputsB) || inputsB.bytes() != 1)
+                || types.get(0) != types.get(3)) {
             return null;
         }
         boolean half = types.get(0) == Type.F16;
@@ -142,12 +148,14 @@ final class MatrixSteps {
         int[] b = o.sources(2, Type.B32);
         int[] c = o.sources(3, half ? Type.B32 : Type.F32);
         int perRegister = 4 / inputs.bytes();
-        if (a.length != 16 * k / perRegister / 32
+        if (a.length != 16 * stored / perRegister / 32
                 || b.length != 8 * k / perRegister / 32
                 || d.length != (half ? 2 : 4)
                 || c.length != d.length) {
             throw in.error("wrong number of registers for " + in.name());
         }
+        int metadata = sparse ? o.source(4, Type.B32) : -1;
+        int selector = sparse ? selector(in, o, k, 8 * inputs.bytes()) : 0;
         return new Step() {
             @Override
             Participation participation() {
@@ -156,9 +164,15 @@ final class MatrixSteps {
 
             @Override
             void run(Warp warp, int mask) {
-                TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
-                TensorCore.Vector rows = OperandFragments.rows(core, warp, a, inputs, k);
-                TensorCore.Vector columns = OperandFragments.columns(core, warp, b, inputs, k);
+                int architecture = warp.cta.cluster().grid().architecture();
+                TensorCore core = new TensorCore(architecture, inputs, stored, k / stored);
+                TensorCore coreB = new TensorCore(architecture, inputsB, stored, k / stored);
+                TensorCore.Vector rows = OperandFragments.rows(core, warp, a, inputs, stored);
+                if (sparse) {
+                    int[] at = new SparseMetadata(warp, this, metadata, selector, k, 8 * inputs.bytes()).columns();
+                    rows = rows.spread(at, stored, k);
+                }
+                TensorCore.Vector columns = OperandFragments.columns(coreB, warp, b, inputsB, k);
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int h = 0; h < 2; h++) {
                         int row = (8 * h + lane / 4) * k;
@@ -177,5 +191,27 @@ final class MatrixSteps {
                 }
             }
         };
+    }
+
+    /** Types of tensor-core inputs that are floating-point numbers of at most 32 bits. */
+    private static boolean isMatrixInput(Type type) {
+        return switch (type) {
+            case TF32, F16, BF16, E4M3, E5M2 -> true;
+            default -> false;
+        };
+    }
+
+    static boolean isSparse(Instruction in) {
+        return in.modifiers().stream().anyMatch(modifier -> modifier.equals(".sp") || modifier.startsWith(".sp::"));
+    }
+
+    /** Returns which of each four threads hold the metadata of a sparse product. */
+    static int selector(Instruction in, Operands o, int k, int bits) {
+        int selector = o.natural(5);
+        int most = SparseMetadata.mostSelector(k, bits);
+        if (selector > most) {
+            throw in.error("sparsity selector is " + selector + ", expected 0 to " + most);
+        }
+        return selector;
     }
 }

@@ -135,15 +135,17 @@ final class Mbarrier {
         if (!owing.isEmpty()) {
             Phase phase = owing.getFirst();
             Started first = Objects.requireNonNull(phase.started, "a phase owes only what was started");
-            throw first.warp.fault(
-                    Fault.Kind.ASYNC_PENDING,
-                    first.step,
-                    first.lane,
-                    "block " + cta.index()
-                            + " ends and none of its threads has waited for it: it may still write shared "
-                            + "memory; wait for phase "
-                            + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
-                            + Integer.toHexString(address) + " before the end");
+            first.warp.report(first.warp
+                    .fault(
+                            Fault.Kind.ASYNC_PENDING,
+                            first.step,
+                            first.lane,
+                            "block " + cta.index()
+                                    + " ends and none of its threads has waited for it: it may still write shared "
+                                    + "memory; wait for phase "
+                                    + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
+                                    + Integer.toHexString(address) + " before the end")
+                    .as(Fault.Severity.WARNING));
         }
     }
 

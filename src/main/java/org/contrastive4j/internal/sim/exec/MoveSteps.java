@@ -26,6 +26,9 @@ final class MoveSteps {
         if (type == Type.PRED) {
             return movePredicate(o);
         }
+        if (o.at(0) instanceof Operand.Vec && o.at(1) instanceof Operand.Vec) {
+            return moveVector(in, o, type);
+        }
         if (o.at(0) instanceof Operand.Vec) {
             return unpack(in, o, type);
         }
@@ -63,6 +66,30 @@ final class MoveSteps {
             @Override
             void run(Warp warp, int mask) {
                 Lanewise.set(warp, d, mask, Lanewise.test(warp, a));
+            }
+        };
+    }
+
+    /** mov.v2 and mov.v4: all sources are read before the first element is written. */
+    private static Step moveVector(Instruction in, Operands o, Type type) {
+        int[] to = o.destinations(0);
+        int[] from = o.sources(1, type);
+        if (to.length != from.length) {
+            throw in.error(to.length + " registers are given " + from.length + " values");
+        }
+        return new Step() {
+            @Override
+            void run(Warp warp, int mask) {
+                long[] values = new long[from.length];
+                for (int left = mask; left != 0; left &= left - 1) {
+                    int lane = Integer.numberOfTrailingZeros(left);
+                    for (int k = 0; k < from.length; k++) {
+                        values[k] = warp.r[from[k] + lane];
+                    }
+                    for (int k = 0; k < to.length; k++) {
+                        warp.r[to[k] + lane] = Numbers.mask(values[k], type.bytes());
+                    }
+                }
             }
         };
     }

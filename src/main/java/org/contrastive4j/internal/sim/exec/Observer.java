@@ -15,6 +15,11 @@ public interface Observer {
         MBARRIER_INIT
     }
 
+    /** Whether clusters must run one after the other. */
+    default boolean isSequential() {
+        return false;
+    }
+
     /** A kernel begins. */
     default void begin(Grid grid) {}
 

@@ -1,15 +1,16 @@
 package org.contrastive4j.internal.sim.exec;
 
 /**
- * In which legal order things happen: the same seed gives the same order.
+ * Chooses one of the legal orders of execution; the same schedule gives the same order in every run.
  *
- * @param seed of what is drawn at random
- * @param order which warp goes on
- * @param landing when asynchronous work is done
+ * @param seed of the random choices
+ * @param order which warp runs next
+ * @param completion when asynchronous work completes
  */
 public record Schedule(long seed, Order order, Completion completion) {
     /**
-     * Which warp goes on: drawn for short turns, one after the other, or the first or last that can, as far as it can.
+     * Which warp runs next: a random one for a short turn, each in turn, or the first or last that can run until it
+     * blocks.
      */
     public enum Order {
         RANDOM,

@@ -11,6 +11,7 @@ import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Program;
+import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
 
 /**
@@ -19,13 +20,20 @@ import org.contrastive4j.internal.parse.Variable;
  * @param addresses in the shared state space
  * @param layout offsets of the variables
  * @param bytes static shared memory as a compiler packs it
+ * @param reserved address of the memory that {@code %reserved_smem_offset_1} gives; 0 where no instruction reads it
  * @param end offset at which dynamic shared memory begins
  */
-record SharedVariables(Map<Variable, Integer> addresses, Layout layout, int bytes, int end) {
+record SharedVariables(Map<Variable, Integer> addresses, Layout layout, int bytes, int end, int reserved) {
     /** Static shared memory that a block can have. */
     private static final int MOST_SHARED = 48 << 10;
     /** Gaps are multiples of the 128 bytes of all memory banks. */
     private static final int LARGE_GAP = 1024;
+
+    static final int RESERVED_BYTES = 1024;
+
+    /** What the system reserves in each block. */
+    private static final Variable RESERVED =
+            new Variable("reserved shared memory", Variable.Space.SHARED, Type.B8, RESERVED_BYTES, 16, false, null);
 
     private static final int SMALL_GAP = 128;
     private static final int MANY_VARIABLES = 8;
@@ -41,8 +49,18 @@ record SharedVariables(Map<Variable, Integer> addresses, Layout layout, int byte
         List<Variable> all = new ArrayList<>();
         program.variables().stream().filter(named::contains).forEach(all::add);
         functions.forEach(function -> all.addAll(function.variables()));
+        if (functions.stream().anyMatch(SharedVariables::readsReserved)) {
+            all.add(RESERVED);
+        }
         all.removeIf(variable -> variable.space() != Variable.Space.SHARED);
         return all;
+    }
+
+    private static boolean readsReserved(Function function) {
+        return function.body().stream()
+                .flatMap(instruction -> instruction.operands().stream())
+                .anyMatch(operand -> operand instanceof Operand.Special special
+                        && special.name().startsWith("%reserved_smem"));
     }
 
     private static void collectVariables(Operand operand, Set<Variable> named) {
@@ -103,6 +121,6 @@ record SharedVariables(Map<Variable, Integer> addresses, Layout layout, int byte
             }
         }
         layout.openAt(end);
-        return new SharedVariables(addresses, layout, dynamicPacked, end);
+        return new SharedVariables(addresses, layout, dynamicPacked, end, addresses.getOrDefault(RESERVED, 0));
     }
 }

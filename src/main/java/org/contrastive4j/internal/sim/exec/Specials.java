@@ -26,6 +26,7 @@ final class Specials {
 
     static boolean isKnown(String name) {
         return isChanging(name)
+                || name.matches("%envreg\\d+|%pm\\d(_64)?")
                 || name.matches("%(tid|ntid|ctaid|nctaid|clusterid|nclusterid|cluster_ctaid|cluster_nctaid)\\.[xyz]")
                 || Set.of(
                                 "%laneid",
@@ -45,6 +46,7 @@ final class Specials {
                                 "%total_smem_size",
                                 "%aggr_smem_size",
                                 "%dynamic_smem_size",
+                                "%current_graph_exec",
                                 "WARP_SZ")
                         .contains(name);
     }
@@ -70,9 +72,9 @@ final class Specials {
             case "%smid" -> cta.cluster().index() % 132;
             case "%nsmid" -> 132;
             case "%gridid" -> 1;
-            case "%is_explicit_cluster" -> grid.code().clusterSize().count() > 1 ? 1 : 0;
+            case "%is_explicit_cluster" -> grid.clusterSize().count() > 1 ? 1 : 0;
             case "%cluster_ctarank" -> cta.rank();
-            case "%cluster_nctarank" -> grid.code().clusterSize().count();
+            case "%cluster_nctarank" -> grid.clusterSize().count();
             case "%lanemask_eq" -> one;
             case "%lanemask_lt" -> one - 1;
             case "%lanemask_le" -> one * 2 - 1;
@@ -81,14 +83,17 @@ final class Specials {
             case "%total_smem_size", "%aggr_smem_size" ->
                 grid.code().sharedBytes() + grid.launch().sharedBytes();
             case "%dynamic_smem_size" -> grid.launch().sharedBytes();
-            default -> Warp.LANES; // WARP_SZ
+            case "WARP_SZ" -> Warp.LANES;
+            case "%envreg1" -> grid.workspace() >>> 32; // the address of what the blocks of a cooperative grid share
+            case "%envreg2" -> grid.workspace() & all;
+            default -> 0;
         };
     }
 
     private static Launch.Dim triple(String name, Warp warp, int lane) {
         Cta cta = warp.cta;
         Grid grid = cta.cluster().grid();
-        Launch.Dim size = grid.code().clusterSize();
+        Launch.Dim size = grid.clusterSize();
         Launch.Dim block = cta.index();
         Launch.Dim all = grid.launch().grid();
         return switch (name) {

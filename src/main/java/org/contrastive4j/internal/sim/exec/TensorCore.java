@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.sim.exec;
 
+import java.util.Arrays;
 import org.contrastive4j.internal.parse.Type;
 
 /**
@@ -25,10 +26,18 @@ final class TensorCore {
      * @param k of the instruction
      */
     TensorCore(int architecture, Type inputs, int k) {
+        this(architecture, inputs, k, 1);
+    }
+
+    /**
+     * @param k stored elements of the instruction
+     * @param sparsity columns of A for each stored element: 2 of a sparse product
+     */
+    TensorCore(int architecture, Type inputs, int k, int sparsity) {
         boolean hopper = architecture >= 90;
         boolean fp8 = inputs.bytes() == 1;
         bits = fp8 ? FP8_BITS : hopper ? HOPPER_BITS : AMPERE_BITS;
-        step = hopper || k * inputs.bytes() < 32 ? k : k / 2;
+        step = sparsity * (hopper || k * inputs.bytes() < 32 ? k : k / 2);
         leastA = inputs == Type.F16 ? -14 : inputs == Type.E4M3 ? -6 : inputs == Type.E5M2 ? -14 : -126;
     }
 
@@ -45,6 +54,18 @@ final class TensorCore {
         void set(int index, double value, int least) {
             values[index] = value;
             exponents[index] = value == 0 ? Integer.MIN_VALUE / 4 : Math.max(least, Math.getExponent(value));
+        }
+
+        /** Returns rows of k columns with zeros but at the columns of the stored elements. */
+        Vector spread(int[] columns, int stored, int k) {
+            Vector dense = new Vector(values.length / stored * k);
+            Arrays.fill(dense.exponents, Integer.MIN_VALUE / 4);
+            for (int i = 0; i < values.length; i++) {
+                int at = i / stored * k + columns[i];
+                dense.values[at] = values[i];
+                dense.exponents[at] = exponents[i];
+            }
+            return dense;
         }
     }
 
@@ -63,6 +84,15 @@ final class TensorCore {
             result = part(Numbers.f32(result), a, at + from, b, bt + from, Math.min(step, k - from), Type.F32);
         }
         return result;
+    }
+
+    /** Returns the sum of whole numbers in 32 bits, which wraps around or is clamped. */
+    static long dotWhole(long c, Vector a, int at, Vector b, int bt, int k, boolean clamped) {
+        long sum = (int) c;
+        for (int i = 0; i < k; i++) {
+            sum += (long) (a.values[at + i] * b.values[bt + i]);
+        }
+        return (clamped ? Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, sum)) : sum) & 0xFFFFFFFFL;
     }
 
     /** The same accumulated in f16, rounded to nearest. */
@@ -113,6 +143,9 @@ final class TensorCore {
 
     /** The number that a tensor core reads from bits: tf32 without its low mantissa bits. */
     static double input(long bits, Type type) {
+        if (!type.isFloat()) {
+            return Numbers.whole(bits, type);
+        }
         return type == Type.TF32 ? Numbers.f32(bits & 0xFFFFE000L) : Numbers.decode(bits, type);
     }
 }

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,33 +12,12 @@ import org.jspecify.annotations.Nullable;
  * <p>Lanes that a branch separates run one group after the other and come together at the post-dominator of the
  * branch. Every group makes progress: one that loops for long lets the others run.
  */
-public final class Warp {
+public final class Warp extends LaneState {
     public static final int LANES = 32;
     public static final int ALL = -1;
     /** Backward jumps in a row after which other lanes of the warp run. */
     private static final int PATIENCE = 1000;
 
-    final Cta cta;
-    final long[] r;
-    final int[] p;
-    final Access access = new Access();
-    final Groups groups = new Groups();
-    int warpGroupSteps;
-    int carry;
-
-    @Nullable
-    PendingWork lastWgmma;
-
-    Cluster.@Nullable NamedArrivals clusterArrivals;
-
-    @Nullable
-    Region lastGlobal;
-
-    private @Nullable Region local;
-    private @Nullable Object cached;
-    private final int[] written;
-    private final int[] predicatesWritten;
-    private Undefined @Nullable [] undefined;
     private final int index;
     private final Step[] code;
     private final Fragments fragments = new Fragments(this);
@@ -57,23 +37,13 @@ public final class Warp {
     private long executed;
 
     Warp(Cta cta, int index, int lanes, Code linked) {
-        this.cta = cta;
+        super(cta, linked);
         this.index = index;
         this.code = linked.steps();
-        this.r = linked.freshRows();
-        this.p = new int[linked.predicates()];
-        p[0] = ALL;
-        this.written = new int[linked.predicates()];
-        this.predicatesWritten = new int[linked.predicates()];
-        predicatesWritten[0] = ALL;
         this.live = lanes == LANES ? ALL : (1 << lanes) - 1;
         this.mask = live;
         this.started = ALL;
         linked.fillSpecials(this);
-    }
-
-    public Cta cta() {
-        return cta;
     }
 
     /** In its block. */
@@ -86,62 +56,22 @@ public final class Warp {
         return live;
     }
 
-    public Access access() {
-        return access;
-    }
-
-    /** By register row: lanes that were written; kept by the check of unwritten registers. */
-    public int[] written() {
-        return written;
-    }
-
-    /** By predicate: lanes that were written. */
-    public int[] predicatesWritten() {
-        return predicatesWritten;
-    }
-
-    /** By register: where the value comes from that is undefined for some lane. */
-    public Undefined[] undefined() {
-        if (undefined == null) {
-            undefined = new Undefined[written.length];
-        }
-        return undefined;
-    }
-
-    /** Name of a register row, for messages. */
-    public String registerName(int row) {
-        return cta.cluster().grid().code().names()[row];
-    }
-
-    public boolean usesWgmma() {
-        return cta.cluster().grid().code().usesWgmma();
-    }
-
     /** Coordinates of the thread in a lane. */
     public String threadOf(int lane) {
         return cta.thread(lane0Thread() + Math.min(lane, LANES - 1)).toString();
-    }
-
-    /** State that an observer caches. */
-    public @Nullable Object cached() {
-        return cached;
-    }
-
-    public void cache(Object value) {
-        cached = value;
     }
 
     public long executed() {
         return executed;
     }
 
-    /** Local memory of all lanes, one after the other. */
-    Region local() {
-        if (local == null) {
-            int bytes = cta.cluster().grid().code().localBytes();
-            local = new Region(Region.Space.LOCAL, "local memory", 0, bytes * LANES);
+    /** Returns the number of calls that the running lanes have not returned from. */
+    int depth() {
+        int depth = 0;
+        for (Frame call = calls; call != null; call = call.outer()) {
+            depth++;
         }
-        return local;
+        return depth;
     }
 
     boolean isDone() {
@@ -172,7 +102,7 @@ public final class Warp {
             int lanes = mask;
             if (step.guard() >= 0) {
                 lanes &= step.isGuardNegated() ? ~p[step.guard()] : p[step.guard()];
-                int undecided = mask & ~predicatesWritten[step.guard()];
+                int undecided = mask & ~predicatesWritten()[step.guard()];
                 if (undecided != 0 && !checkGuard(step, undecided, observers)) {
                     return;
                 }
@@ -191,6 +121,7 @@ public final class Warp {
 
     /** Runs a step; false when a check suspends its lanes. */
     private boolean execute(Step step, int lanes, Observer[] observers) {
+        running = step;
         try {
             for (Observer observer : observers) {
                 observer.step(this, step, lanes);
@@ -200,7 +131,24 @@ public final class Warp {
         } catch (Suspension suspended) {
             suspend(suspended, lanes);
             return false;
+        } catch (Fault fault) {
+            return recover(step, lanes, fault, observers);
         }
+    }
+
+    /** After an access of one lane that is not possible the other lanes go on, and the lane reads zeros. */
+    private boolean recover(Step step, int lanes, Fault fault, Observer[] observers) {
+        int lane = fault.site().lane();
+        if (!collects() || !fault.isOfOneLane() || step.participation() != Step.Participation.ANY || lane < 0) {
+            throw fault;
+        }
+        report(fault);
+        for (int row : step.writes()) {
+            r[row + lane] = 0;
+            written()[row / LANES] |= 1 << lane;
+        }
+        int rest = lanes & ~(1 << lane);
+        return rest == 0 || execute(step, rest, observers);
     }
 
     /** The guard of a step may never have been written for some lanes. */
@@ -458,6 +406,7 @@ public final class Warp {
             return;
         }
         calls.leave(this, lanes);
+        leaveStack(lanes, depth());
         Convergence after = convergence;
         while (after != null && after.calls == calls) {
             after = after.outer;
@@ -497,13 +446,41 @@ public final class Warp {
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */
     public Fault fault(Fault.Kind kind, Step step, int lane, String message) {
+        Fault.Site site = site(step, lane);
         return new Fault(
                 kind,
+                Fault.Severity.ERROR,
+                site,
+                "kernel " + site.kernel() + ", " + step.source().where() + ", \"" + site.instruction() + "\", block "
+                        + site.block() + ", thread " + site.thread() + ": " + message
+                        + (step == running ? values(step, lane) : ""));
+    }
+
+    /** Where a lane executes a step. */
+    public Fault.Site site(Step step, int lane) {
+        return new Fault.Site(
+                cta.cluster().grid().code().name(),
+                step.source().file(),
                 step.source().line(),
-                "kernel " + cta.cluster().grid().code().name() + ", "
-                        + step.source().where() + ", \""
-                        + step.source().text() + "\", block "
-                        + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": "
-                        + message);
+                step.source().origin(),
+                step.source().text(),
+                cta.index().toString(),
+                threadOf(lane),
+                lane);
+    }
+
+    /** Reports a fault that lets the warp go on: to the collector of the launch, or by an exception. */
+    public void report(Fault fault) {
+        Consumer<Fault> collector = cta.cluster().grid().collector();
+        if (collector != null) {
+            collector.accept(fault);
+        } else if (fault.severity() != Fault.Severity.INFO) {
+            throw fault;
+        }
+    }
+
+    /** Whether faults are collected instead of ending the launch. */
+    public boolean collects() {
+        return cta.cluster().grid().collector() != null;
     }
 }

@@ -5,8 +5,17 @@ import org.jspecify.annotations.Nullable;
 
 /** One wgmma.mma_async: started here, done when the warp waits for its group at the latest. */
 public final class WgmmaStep extends Step {
-    /** Sizes and types; M is 64. */
-    record Shape(int n, int k, Type a, Type b, boolean half) {}
+    /**
+     * Sizes and types; M is 64.
+     *
+     * @param half whether sums are f16
+     * @param clamped whether sums of whole numbers are clamped
+     */
+    record Shape(int n, int k, Type a, Type b, boolean half, boolean clamped) {
+        boolean isWhole() {
+            return !a.isFloat();
+        }
+    }
 
     private static final int ROWS = 16;
 
@@ -126,8 +135,10 @@ public final class WgmmaStep extends Step {
                     } else {
                         for (int e = 0; e < 2; e++) {
                             int register = accumulators[4 * j + 2 * h + e] + lane;
-                            warp.r[register] =
-                                    core.dot(accumulate ? warp.r[register] : 0, rows, row, columns, column + e * k, k);
+                            long old = accumulate ? warp.r[register] : 0;
+                            warp.r[register] = shape.isWhole()
+                                    ? TensorCore.dotWhole(old, rows, row, columns, column + e * k, k, shape.clamped())
+                                    : core.dot(old, rows, row, columns, column + e * k, k);
                         }
                     }
                 }

@@ -33,6 +33,10 @@ final class WgmmaSteps {
         return in.has(".mma_async") && !in.has(".sp") ? multiply(in, o) : null;
     }
 
+    private static boolean isInput(Type type) {
+        return type.isFloat() || type == Type.S8 || type == Type.U8;
+    }
+
     private static Step groupStep(Consumer<Warp> action) {
         return new Step() {
             @Override
@@ -63,7 +67,7 @@ final class WgmmaSteps {
         Type a = types.get(1);
         Type b = types.get(2);
         boolean half = types.get(0) == Type.F16;
-        if (n < 8 || n > 256 || n % 8 != 0 || !a.isFloat() || k * a.bytes() != 32 || a.bytes() != b.bytes()) {
+        if (n < 8 || n > 256 || n % 8 != 0 || !isInput(a) || k * a.bytes() != 32 || a.bytes() != b.bytes()) {
             return null;
         }
         int[] d = o.destinations(0);
@@ -84,7 +88,7 @@ final class WgmmaSteps {
             throw in.error("only 16-bit operands can be transposed");
         }
         return new WgmmaStep(
-                new WgmmaStep.Shape(n, k, a, b, half),
+                new WgmmaStep.Shape(n, k, a, b, half, in.has(".satfinite")),
                 d,
                 fragment,
                 descriptorA,

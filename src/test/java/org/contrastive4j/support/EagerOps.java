@@ -9,17 +9,20 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
-/** A backend that says it records, and does the work anew each time a recording runs: what recordings have to equal. */
-public class DirectOps extends Ops {
+/**
+ * A backend whose captured graphs run their work eagerly at each launch: the reference that real graphs must equal bit
+ * for bit.
+ */
+public class EagerOps extends Ops {
     private final Ops ops;
 
-    /** @param ops can record; closed with this */
-    public DirectOps(Ops ops) {
+    /** @param ops backend that can capture; closed with this */
+    public EagerOps(Ops ops) {
         this.ops = ops;
     }
 
     @Override
-    public CapturedGraph capture(Runnable work, Storage scratch) {
+    public CapturedGraph capture(Runnable work, Storage arena) {
         return new CapturedGraph() {
             @Override
             public void run() {

@@ -1,0 +1,32 @@
+package org.contrastive4j.internal.sim.check;
+
+import org.contrastive4j.internal.sim.exec.Access;
+import org.contrastive4j.internal.sim.exec.Region;
+import org.contrastive4j.internal.sim.exec.Warp;
+
+/** Finds unordered writes that store the same value in the same bytes, which does no harm. */
+final class SameValue {
+    private SameValue() {}
+
+    /** Whether two stores, the later about to be executed, store the same. */
+    static boolean isStored(Run earlier, int earlierLane, Run later, int lane, Region region) {
+        if (!isPlainStore(earlier)
+                || !isPlainStore(later)
+                || earlier.bytes() != later.bytes()
+                || earlier.at(earlierLane) != later.at(lane)) {
+            return false;
+        }
+        Warp warp = later.stamp().warp();
+        Access access = warp.access();
+        if (earlier.stamp() == later.stamp()) {
+            return access.value(warp, earlierLane) == access.value(warp, lane);
+        }
+        return access.storesWhatIsThere(warp, lane, region, later.at(lane));
+    }
+
+    private static boolean isPlainStore(Run run) {
+        return run.stamp().kind() == Access.Kind.WRITE
+                && !run.stamp().isAsync()
+                && run.stamp().step().isStore();
+    }
+}
