@@ -190,9 +190,9 @@ public interface BatchOrder {
         }
 
         /**
-         * Returns a number that pairs share when they are not each other's negatives, for keys that stay in a queue. Pairs
-         * may share it without that, when each conflicts with a third one. Reads all pairs once; for shards see {@link
-         * #labels(int[])}.
+         * Returns a number that pairs share when they are not each other's negatives, for keys that stay in a queue.
+         * Pairs may share it without that, when each conflicts with a third one. Reads all pairs once; for shards see
+         * {@link #labels(int[])}.
          *
          * @param id of a pair
          * @return 0 or more
@@ -214,8 +214,8 @@ public interface BatchOrder {
         }
 
         /**
-         * Returns numbers like {@link #label}, among given pairs alone: those of a batch and of a queue. Only these pairs
-         * are read, and a pair that was among those of the last call is not read again.
+         * Returns numbers like {@link #label}, among given pairs alone: those of a batch and of a queue. Only these
+         * pairs are read, and a pair that was among those of the last call is not read again.
          *
          * <p>Memory: 100 bytes for each of the given pairs.
          *

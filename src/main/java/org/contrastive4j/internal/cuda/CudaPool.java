@@ -97,7 +97,8 @@ final class CudaPool {
                     ledger.current(),
                     ledger.limit(),
                     device.facts().name() + " has " + left[0] + " of " + total[0]
-                            + " bytes left; use smaller chunks, or check with nvidia-smi which other process uses the rest");
+                            + " bytes left; use smaller chunks, or check with nvidia-smi which other process "
+                            + "uses the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
         return block.address();

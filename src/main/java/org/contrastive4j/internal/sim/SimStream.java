@@ -25,7 +25,9 @@ final class SimStream implements DeviceStream {
     private @Nullable Capture captured;
     private boolean closed;
 
-    /** A piece of work, executed by the stream that it is launched on, which may differ from the one that captured it. */
+    /**
+     * A piece of work, executed by the stream that it is launched on, which may differ from the one that captured it.
+     */
     interface Work {
         void run(SimStream on);
     }

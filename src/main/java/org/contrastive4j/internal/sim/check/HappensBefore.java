@@ -58,7 +58,9 @@ final class HappensBefore {
                 || own[lane] != null && own[lane].isOrderedBefore(theirCluster, theirAgent, theirLane, time);
     }
 
-    /** Whether all that an agent did up to a time is ordered before what any lane does now, as far as all lanes know. */
+    /**
+     * Whether all that an agent did up to a time is ordered before what any lane does now, as far as all lanes know.
+     */
     boolean isOrderedForAll(Object theirCluster, int theirAgent, int time) {
         return theirCluster == cluster && theirAgent == agent && time <= together
                 || shared.isOrderedForAll(theirCluster, theirAgent, time);

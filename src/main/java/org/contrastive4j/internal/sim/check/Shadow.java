@@ -287,7 +287,9 @@ final class Shadow {
         return true;
     }
 
-    /** Whether an access is ordered before all of these lanes, or before one of them where they touch the same bytes. */
+    /**
+     * Whether an access is ordered before all of these lanes, or before one of them where they touch the same bytes.
+     */
     private static boolean isOrderedBeforeOne(Run earlier, int lane, int lanes, HappensBefore order, boolean one) {
         for (int left = lanes; left != 0; left &= left - 1) {
             boolean ordered = isOrdered(earlier, lane, order, Integer.numberOfTrailingZeros(left));

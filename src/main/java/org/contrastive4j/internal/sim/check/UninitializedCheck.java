@@ -155,7 +155,9 @@ public final class UninitializedCheck implements Observer {
         }
     }
 
-    /** Reports the use of an undefined value; a thread that read undefined memory is suspended where the launch ends. */
+    /**
+     * Reports the use of an undefined value; a thread that read undefined memory is suspended where the launch ends.
+     */
     private static void raise(Warp warp, Step use, Undefined origin) {
         String text = origin.what()
                 + (origin.step() == use
