@@ -6,7 +6,11 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.jspecify.annotations.Nullable;
 
-/** Kernels of one PTX text, loaded until its device is closed. */
+/**
+ * Kernels of one PTX text, loaded until its device is closed.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public interface PtxModule {
     /**
      * Returns the file name it was loaded under.
@@ -32,8 +36,8 @@ public interface PtxModule {
     Kernel kernel(String name);
 
     /**
-     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it does
-     * nothing.
+     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it
+     * does nothing.
      *
      * @throws PtxException when there is no such variable
      */
