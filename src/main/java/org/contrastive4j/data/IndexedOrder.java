@@ -56,7 +56,8 @@ final class IndexedOrder implements BatchOrder {
         }
         if (batch > unitOf.size()) {
             throw new DataException("batch of " + batch + " pairs: the training data has " + unitOf.size()
-                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size());
+                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size()
+                    + " pairs, in a command with --batch");
         }
         return units;
     }
