@@ -27,7 +27,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
-/** Measures a trained model. */
+/**
+ * Measures a trained model.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,

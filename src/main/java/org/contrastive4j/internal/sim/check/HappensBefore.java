@@ -7,6 +7,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 final class HappensBefore {
     private static final int GROUPS = Async.Group.values().length;

@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Memory: 128 bytes that one instruction of a warp has accessed as a whole take one reference and a {@link Run};
  * only where accesses are not as regular as that, every four bytes have a reference of their own.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 final class Shadow {
     private static final int GRAIN = 4;
