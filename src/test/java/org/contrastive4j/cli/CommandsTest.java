@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.contrastive4j.loss.Losses;
 import org.junit.jupiter.api.Test;
 
