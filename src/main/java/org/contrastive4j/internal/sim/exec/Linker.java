@@ -48,6 +48,7 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
+    private boolean usesAsyncProxy;
     private boolean usesStack;
     private Function current; // whose instructions are linked now
 
@@ -112,6 +113,7 @@ public final class Linker {
                 clusterSize(),
                 communicates,
                 usesWgmma,
+                usesAsyncProxy,
                 names(),
                 types());
     }
@@ -140,6 +142,7 @@ public final class Linker {
         step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
+        usesAsyncProxy |= step instanceof WgmmaStep || instruction.has(".bulk");
         return step;
     }
 
