@@ -3,7 +3,7 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** y = x / |x| per row, zeros for a row of norm 0. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
+/** y = x / |x| per row, zeros for a row of norm 0 or subnormal norm. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
 final class L2Normalize extends Function {
     @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor inverseNorm;

@@ -21,11 +21,11 @@ import org.jspecify.annotations.Nullable;
  * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i,
  * y_j&gt; + b with log-scale t and, where the loss has one, bias b. The n x m matrix is never stored.
  *
- * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row of norm 0 has no direction:
- * its logits are b and its gradient is 0. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and
- * scalars per row and column. A representation or a loss that is not finite is reported by {@link NonFiniteException}:
- * by the call itself where its result is complete at once, otherwise by {@link Deferred#get}. Shapes that do not fit
- * are refused with {@link ShapeException}.
+ * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row whose norm is 0 or subnormal
+ * has no direction: its logits are b and its gradient is 0. Memory: unit copies of u and v, {@link
+ * PairTileOps#workspaceBytes}, and scalars per row and column. A representation or a loss that is not finite is
+ * reported by {@link NonFiniteException}: by the call itself where its result is complete at once, otherwise by {@link
+ * Deferred#get}. Shapes that do not fit are refused with {@link ShapeException}.
  *
  * <p><b>A loss of your own</b> extends this class and implements {@link #evaluate}, nothing else: the loss as a
  * function of reductions over the logits, and its derivative by the logits as a sum of terms. Normalisation, gradients
@@ -213,13 +213,14 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /**
-     * Clamps a trained log-scale to [0, ln 100], or to another bound, and updates controllers; to be called after each
-     * optimiser step.
+     * Clamps a trained log-scale as the loss was published, and updates controllers; to be called after each optimiser
+     * step. Losses over a softmax keep it in [0, ln 100], as CLIP does; {@code siglip} has no bounds, and published
+     * models end at scales of 112.
      *
      * @param result of the step
      */
     public void afterStep(PairwiseOps.Result result) {
-        if (!logScale.isFrozen()) {
+        if (!logScale.isFrozen() && largestLogScale < Double.POSITIVE_INFINITY) {
             ops.pointwise().clamp(0, largestLogScale, logScale.value());
         }
     }
@@ -227,7 +228,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     /**
      * Replaces the upper bound of the log-scale. Published SigLIP models have scales above 100.
      *
-     * @param largest used by {@link #afterStep} instead of ln 100
+     * @param largest used by {@link #afterStep} instead of ln 100; infinite for no bounds at all
      */
     public void boundLogScale(double largest) {
         largestLogScale = largest;

@@ -118,7 +118,12 @@ public final class Losses {
                 "siglip",
                 "sigmoid of every pair, summed, bias from -10",
                 options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
-                (ops, chosen) -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, chosen.policy(IGNORED), -10));
+                (ops, chosen) -> {
+                    BinaryLoss loss =
+                            new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, chosen.policy(IGNORED), -10);
+                    loss.boundLogScale(Double.POSITIVE_INFINITY); // as published; models end at scales of 112
+                    return loss;
+                });
         add(
                 "bce",
                 "sigmoid of every pair, mean over pairs, bias from 0",

@@ -162,11 +162,13 @@ public abstract class NormOps {
      *
      * <p>Cost: 3 n d flops; 2 n d e bytes.
      *
-     * <p>Numerics: the sum of squares neither overflows nor underflows while |x| is representable.
+     * <p>Numerics: the sum of squares neither overflows nor underflows while |x| is a normal number. A subnormal |x|,
+     * below 2^-126 in f32 and 2^-1022 in f64, counts as 0: its reciprocal is not finite. So y and inverseNorm are
+     * always finite, and so is a gradient whose entries by y are below 4.
      *
      * @param x [n, d]; read
      * @param y [n, d]; written
-     * @param inverseNorm [n], 1 / |x|, 0 for a row of norm 0; written
+     * @param inverseNorm [n], 1 / |x|, 0 for a row of norm 0 or subnormal norm; written
      * @throws ShapeException if types or sizes do not fit
      */
     public final void l2Normalize(Tensor x, Tensor y, Tensor inverseNorm) {
@@ -185,12 +187,12 @@ public abstract class NormOps {
      * @param width elements of a row, at least 1
      * @param x [n, d]; read
      * @param y [n, d]; written
-     * @param inverseNorm [n], 1 / |x|, 0 for a row of norm 0; written
+     * @param inverseNorm [n], 1 / |x|, 0 for a row of norm 0 or subnormal norm; written
      */
     protected abstract void l2NormalizeUnchecked(int rows, int width, Tensor x, Tensor y, Tensor inverseNorm);
 
     /**
-     * Computes dx = inverseNorm (dy - y &lt;y, dy&gt;) per row; 0 for a row of norm 0.
+     * Computes dx = inverseNorm (dy - y &lt;y, dy&gt;) per row; 0 for a row of norm 0 or subnormal norm.
      *
      * <p>Cost: 5 n d flops; 3 n d e bytes.
      *

@@ -21,6 +21,8 @@ import org.contrastive4j.pretrained.PretrainedConfig.Family;
 /**
  * Reads {@code open_clip_config.json}. A vision tower that open_clip takes from timm is named there without its sizes;
  * width and depth are then those of the tensors.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
  */
 final class OpenClipConfig {
     private static final Set<String> VISION_FIELDS = Set.of(
@@ -73,6 +75,9 @@ final class OpenClipConfig {
     private static final Pattern TANH_TOWERS = Pattern.compile("patch32_siglip|so400m_patch16_siglip|giantopt");
 
     private static final Pattern TIMM_SIZE = Pattern.compile("vit_(\\w+?)_patch(\\d+)_siglip(?:_gap)?_(\\d+)");
+    /** The default of open_clip for the pooling at an id. */
+    private static final int DEFAULT_EOS_ID = 2;
+
     private static final int SO400M_HEADS = 16;
     private static final int USUAL_HEAD_WIDTH = 64;
     private static final int SO400M_WIDTH = 1152;
@@ -92,6 +97,9 @@ final class OpenClipConfig {
                     "hf_model_name",
                     text.text("hf_model_name", ""),
                     "no such field: only CLIP's own text tower is read");
+        }
+        if (model.has("multimodal_cfg")) {
+            throw model.wrong("multimodal_cfg", "present", "absent: CoCa, which generates captions, is not read");
         }
         requireKnown(vision, VISION_FIELDS);
         requireKnown(text, TEXT_FIELDS);
@@ -113,7 +121,8 @@ final class OpenClipConfig {
                         timm ? timm(vision, embedding, tensors) : vision(vision, embedding, quick),
                         text(text, embedding, quick)),
                 end,
-                text.integer("eos_id", bias ? 1 : HuggingFaceConfig.CLIP_END),
+                text.integer(
+                        "eos_id", end == EndOfText.FIRST_END ? DEFAULT_EOS_ID : bias ? 1 : HuggingFaceConfig.CLIP_END),
                 text.integer("pad_id", bias ? 1 : 0),
                 model.number("init_logit_scale", bias ? HuggingFaceConfig.SIGLIP_LOGIT_SCALE : Math.log(1 / 0.07)),
                 model.number("init_logit_bias", bias ? HuggingFaceConfig.SIGLIP_LOGIT_BIAS : 0));

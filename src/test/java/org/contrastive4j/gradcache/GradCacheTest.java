@@ -7,138 +7,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
-import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Function;
-import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.Tape;
-import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.gradcache.GradCache.ChunkPlan;
-import org.contrastive4j.internal.batch.Encoders;
-import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.PairLabels;
-import org.contrastive4j.memory.Memory.OutOfBudgetException;
-import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.PointwiseOps.RandomKey;
-import org.contrastive4j.support.TinyPairs;
-import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
-import org.contrastive4j.train.TrainConfig;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
-/** The gradient of the chunked batch is that of the whole batch; the truth is one tape over everything. */
+/** Gradient caching of linear, tied and tapeless encoders; {@code EncodersTest} has those of transformers. */
 class GradCacheTest {
-    private static final int PAIRS = 67; // no chunk size divides it
-
-    /** A model and a loss of its own. */
-    private static final class Trained implements AutoCloseable {
-        private final DualEncoder encoders;
-        private final InfoNce loss;
-
-        Trained(Ops ops, DualEncoder.Config config) {
-            encoders = new DualEncoder(ops, config, 5);
-            loss = InfoNce.symmetric(ops);
-        }
-
-        List<Parameter> parameters() {
-            List<Parameter> all = new ArrayList<>(encoders.parameters());
-            all.addAll(loss.parameters());
-            return all;
-        }
-
-        @Override
-        public void close() {
-            encoders.close();
-            loss.close();
-        }
-    }
-
-    /** Everything in one pass on one tape, the loss as its last node: no gradient cache anywhere. */
-    private static List<double[]> wholeTape(Ops ops, Trained model, TrainBatch batch) {
-        model.parameters().forEach(Parameter::zeroGradient);
-        try (Tape tape = Tape.recording(ops);
-                Tensor one = ops.tensor(Shape.of(1), 1)) {
-            Variable u = Encoders.picturesOn(tape, model.encoders, batch, 0, batch.pairs());
-            Variable v = Encoders.captionsOn(tape, model.encoders, batch, 0, batch.pairs());
-            List<Parameter> own = model.loss.parameters();
-            Variable[] inputs =
-                    own.size() == 1 ? new Variable[] {u, v, own.get(0)} : new Variable[] {u, v, own.get(0), own.get(1)};
-            tape.backward(tape.apply(new LossFunction(model.loss, PairLabels.DIAGONAL), inputs), one);
-        }
-        return gradients(model);
-    }
-
-    private static List<double[]> gradients(Trained model) {
-        return model.parameters().stream()
-                .map(parameter -> parameter.gradient().toDoubles())
-                .toList();
-    }
-
-    private static List<double[]> cached(Ops ops, Trained model, TrainBatch batch, List<Integer> chunks, double scale) {
-        model.parameters().forEach(Parameter::zeroGradient);
-        GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), chunks)
-                .step(batch, scale);
-        return gradients(model);
-    }
-
-    /** |a - b| / |b| over all parameters; also each parameter by itself must not be far off. */
-    private static double relative(List<double[]> a, List<double[]> b) {
-        double squares = 0;
-        double norm = 0;
-        for (int k = 0; k < a.size(); k++) {
-            for (int i = 0; i < a.get(k).length; i++) {
-                squares += Math.pow(a.get(k)[i] - b.get(k)[i], 2);
-                norm += Math.pow(b.get(k)[i], 2);
-            }
-        }
-        assertTrue(norm > 0, "all gradients are zero");
-        return Math.sqrt(squares / norm);
-    }
-
-    @ParameterizedTest
-    @CsvSource({"1,1", "7,7", "16,16", "64,64", "67,67", "7,16", "64,1"})
-    void chunkedGradientIsTheWholeGradientInF64WithDropout(int imageChunk, int textChunk) {
-        try (Ops ops = Backend.open("cpu-f64");
-                Trained model = new Trained(ops, TinyPairs.model(0.1));
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
-            List<double[]> whole = wholeTape(ops, model, batch);
-            List<double[]> chunked = cached(ops, model, batch, List.of(imageChunk, textChunk), 1);
-            assertTrue(relative(chunked, whole) <= 1e-12, "relative difference " + relative(chunked, whole));
-            int scale = model.parameters().indexOf(model.loss.logScale());
-            assertEquals(whole.get(scale)[0], chunked.get(scale)[0], 1e-12 * Math.abs(whole.get(scale)[0]));
-            assertTrue(Math.abs(whole.get(scale)[0]) > 1e-6, "the log-scale has no gradient to compare");
-        }
-    }
-
-    @ParameterizedTest
-    @CsvSource({"1,1", "7,7", "16,16", "64,64", "16,7"})
-    void chunkedGradientIsTheWholeGradientInF32OnTheRealModelWithDropout(int imageChunk, int textChunk) {
-        DualEncoder.Config real = TrainConfig.emoji().model();
-        try (Ops ops = Backend.open("cpu");
-                Trained model = new Trained(ops, real);
-                TrainBatch batch = new TrainBatch(
-                        ops,
-                        TinyPairs.batch(
-                                PAIRS, real.image().imageSize(), real.text().vocabulary(), 9),
-                        42,
-                        3)) {
-            assertTrue(real.image().transformer().dropout() > 0, "the default model trains with dropout");
-            List<double[]> whole = wholeTape(ops, model, batch);
-            List<double[]> chunked = cached(ops, model, batch, List.of(imageChunk, textChunk), 1);
-            assertTrue(relative(chunked, whole) <= 1e-5, "relative difference " + relative(chunked, whole));
-        }
-    }
-
     /**
      * A bias cancels in the softmax; a loss that sees only rows leaves it a gradient of rounding, so scale and bias are
      * compared on the loss alone.
@@ -147,7 +26,7 @@ class GradCacheTest {
     void step_anyChunks_givesTheSameGradientsOfScaleAndBias() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, 1.5, 0.25);
-                Linears linears = new Linears(ops, 0)) {
+                LinearEncoders linears = new LinearEncoders(ops, 0)) {
             List<Double> scales = new ArrayList<>();
             List<Double> biases = new ArrayList<>();
             for (int chunk : new int[] {12, 1, 5}) {
@@ -164,276 +43,17 @@ class GradCacheTest {
         }
     }
 
-    /**
-     * Two linear encoders with dropout after them; {@code broken} makes the mask depend on the call, as a stateful
-     * generator would.
-     */
-    private static final class Linears implements AutoCloseable {
-        private final Ops ops;
-        private final Tensor x;
-        private final Tensor ids;
-        private final List<Parameter> weights;
-        private final int broken;
-        private int calls;
-
-        static final int NOT_KEYED = 1;
-        static final int CHUNK_STATISTICS = 2;
-
-        Linears(Ops ops, int broken) {
-            this.ops = ops;
-            this.broken = broken;
-            x = ops.tensor(Shape.of(12, 4), new Random(3).doubles(48, -1, 1).toArray());
-            ids = ops.ints(Shape.of(12), IntStream.range(0, 12).toArray());
-            Initializer init = new Initializer(ops, 1);
-            weights = List.of(init.normal("left", 0.5, 4, 3), init.normal("right", 0.5, 4, 3));
-        }
-
-        GradCache<Linears, PairwiseOps.Result> cache(InfoNce loss, List<Integer> chunks) {
-            return GradCache.ofChunks(ops, encoders(), LossOverEncoders.of(loss), chunks);
-        }
-
-        List<ChunkEncoder<Linears>> encoders() {
-            return List.of(encoder("left", weights.get(0)), encoder("right", weights.get(1)));
-        }
-
-        private TapeEncoder<Linears> encoder(String name, Parameter weight) {
-            return new TapeEncoder<>(ops, name, 3, batch -> 12, List.of(weight), (tape, batch, from, to) -> {
-                Variable y = Functions.linear(tape, tape.constant("x", x.rows(from, to)), weight, null);
-                if (broken == CHUNK_STATISTICS && name.equals("right")) {
-                    return tape.apply(new MinusChunkMean(), y);
-                }
-                int step = broken == NOT_KEYED ? calls++ : 0;
-                return tape.scope(
-                        "noise", () -> Functions.dropout(tape, y, 0.4, ids.rows(from, to), new RandomKey(7, step, 0)));
-            });
-        }
-
-        @Override
-        public void close() {
-            x.close();
-            ids.close();
-            weights.forEach(Parameter::close);
-        }
-    }
-
-    /** What batch normalisation does to a chunk: subtracts the mean of whoever is in it. */
-    private static final class MinusChunkMean extends Function {
-        MinusChunkMean() {
-            super("minus_chunk_mean");
-        }
-
-        private static double[] centred(double[] rows, int width) {
-            double[] result = rows.clone();
-            for (int j = 0; j < width; j++) {
-                double sum = 0;
-                for (int i = j; i < rows.length; i += width) {
-                    sum += rows[i];
-                }
-                for (int i = j; i < rows.length; i += width) {
-                    result[i] -= sum * width / rows.length;
-                }
-            }
-            return result;
-        }
-
-        @Override
-        protected Tensor[] forward(Forward f) {
-            Tensor y = f.allocate(f.input(0).shape());
-            y.set(centred(f.input(0).toDoubles(), y.dim(1)));
-            return new Tensor[] {y};
-        }
-
-        @Override
-        protected void backward(Backward b) {
-            Tensor dx = b.allocate(b.inputShape(0));
-            dx.set(centred(b.outputGradient(0).toDoubles(), dx.dim(1)));
-            b.accumulate(0, dx);
-        }
-    }
-
-    private static EquivalenceCheck.Report check(Ops ops, Linears linears, InfoNce loss) {
-        List<Parameter> all = new ArrayList<>(linears.weights);
-        all.addAll(loss.parameters());
-        return new EquivalenceCheck<>(ops, linears.encoders(), LossOverEncoders.<Linears>of(loss), all)
-                .run(linears, List.of(5, 5));
-    }
-
-    @Test
-    void equivalenceCheck_keyedRandomness_passes() {
-        try (Ops ops = Backend.open("cpu-f64");
-                InfoNce loss = InfoNce.symmetric(ops);
-                Linears linears = new Linears(ops, 0)) {
-            EquivalenceCheck.Report report = check(ops, linears, loss);
-            assertTrue(report.agrees(1e-12), report.toString());
-            assertTrue(report.culprits().isEmpty());
-        }
-    }
-
-    @Test
-    void equivalenceCheck_randomnessWithoutKey_namesTheLayer() {
-        try (Ops ops = Backend.open("cpu-f64");
-                InfoNce loss = InfoNce.symmetric(ops);
-                Linears linears = new Linears(ops, Linears.NOT_KEYED)) {
-            EquivalenceCheck.Report report = check(ops, linears, loss);
-            assertTrue(report.gradient() > 0.05, report.toString());
-            assertTrue(report.passes().get("left") > 0.05, report.toString());
-            assertTrue(report.culprits().get("left").contains("left/noise/dropout"), report.toString());
-        }
-    }
-
-    @Test
-    void equivalenceCheck_statisticsOfAChunk_namesTheLayer() {
-        try (Ops ops = Backend.open("cpu-f64");
-                InfoNce loss = InfoNce.symmetric(ops);
-                Linears linears = new Linears(ops, Linears.CHUNK_STATISTICS)) {
-            EquivalenceCheck.Report report = check(ops, linears, loss);
-            assertTrue(report.chunking().get("right") > 0.01, report.toString());
-            assertEquals(0, report.passes().get("right"));
-            assertTrue(report.culprits().get("right").contains("right/minus_chunk_mean"), report.toString());
-            assertTrue(!report.culprits().containsKey("left"), report.toString());
-        }
-    }
-
-    @Test
-    void step_anyBudget_givesTheSameBits() {
-        try (Ops ops = Backend.open("cpu");
-                Trained model = new Trained(ops, TinyPairs.model(0.1));
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
-            List<double[]> least = cached(ops, model, batch, List.of(8, 8), 1);
-            long base = ops.memory().currentBytes();
-            int before = Integer.MAX_VALUE;
-            for (long room : new long[] {1_200_000, 1_400_000, 1_700_000, 1L << 30}) {
-                GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                        ops,
-                        Encoders.of(ops, model.encoders),
-                        LossOverEncoders.of(model.loss),
-                        List.of(8, 8),
-                        base + room);
-                model.parameters().forEach(Parameter::zeroGradient);
-                ChunkPlan plan = cache.plan(batch);
-                ops.memory().resetPeak();
-                cache.step(batch, 1);
-                assertTrue(
-                        ops.memory().peakBytes() <= plan.peak(), ops.memory().peakBytes() + " bytes, planned\n" + plan);
-                assertTrue(plan.peak() <= base + room, plan.toString());
-                List<double[]> budgeted = gradients(model);
-                for (int k = 0; k < least.size(); k++) {
-                    assertArrayEquals(least.get(k), budgeted.get(k), "budget " + room);
-                }
-                assertTrue(cache.encodings(batch) <= before);
-                before = cache.encodings(batch);
-            }
-            assertEquals(2 * 9, before, "with room for everything no chunk is encoded twice");
-        }
-    }
-
-    @Test
-    void plan_budgetOnly_choosesChunks() {
-        try (Ops ops = Backend.open("cpu");
-                Trained model = new Trained(ops, TinyPairs.model(0.1));
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
-            List<double[]> whole = wholeTape(ops, model, batch);
-            long base = ops.memory().currentBytes();
-            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(
-                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), base + 1_200_000);
-            model.parameters().forEach(Parameter::zeroGradient);
-            ops.memory().resetPeak();
-            cache.step(batch, 1);
-            assertTrue(
-                    ops.memory().peakBytes() <= base + 1_200_000,
-                    cache.plan(batch).toString());
-            assertTrue(relative(gradients(model), whole) < 1e-5);
-            assertThrows(
-                    OutOfBudgetException.class,
-                    () -> GradCache.ofBudget(
-                                    ops,
-                                    Encoders.of(ops, model.encoders),
-                                    LossOverEncoders.of(model.loss),
-                                    base + 20_000)
-                            .step(batch, 1));
-            assertEquals(base, ops.memory().currentBytes(), "a refused plan leaves nothing behind");
-        }
-    }
-
-    @Test
-    void step_doubledBatch_addsOnlyRepresentationsToThePeak() {
-        try (Ops ops = Backend.open("cpu");
-                Trained model = new Trained(ops, TinyPairs.model(0.1))) {
-            model.parameters().forEach(Parameter::gradient);
-            int d = model.encoders.config().image().embedding();
-            long previous = -1;
-            for (int n = 256; n <= 8 * 256; n *= 2) {
-                try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(n, 9), 42, 3)) {
-                    long before = ops.memory().currentBytes();
-                    ops.memory().resetPeak();
-                    GradCache.ofChunks(
-                                    ops,
-                                    Encoders.of(ops, model.encoders),
-                                    LossOverEncoders.of(model.loss),
-                                    List.of(128, 128))
-                            .step(batch, 1);
-                    long bytes = ops.memory().peakBytes() - before;
-                    // per pair and side: representation, its gradient, its unit copy, as much again for logits, and 1 /
-                    // norm
-                    long perPair = 2L * Float.BYTES * (4L * d + 1);
-                    if (previous >= 0) {
-                        assertTrue(
-                                bytes - previous <= n / 2 * perPair,
-                                "n = " + n + ": " + bytes + " bytes after " + previous + ", at most " + perPair
-                                        + " a pair");
-                    }
-                    previous = bytes;
-                }
-            }
-        }
-    }
-
-    @Test
-    void step_twice_accumulatesScaledGradients() {
-        try (Ops ops = Backend.open("cpu-f64");
-                Trained model = new Trained(ops, TinyPairs.model(0.1));
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
-            List<double[]> once = cached(ops, model, batch, List.of(6, 6), 1);
-            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), List.of(6, 6));
-            model.parameters().forEach(Parameter::zeroGradient);
-            cache.step(batch, 0.5);
-            cache.step(batch, 0.5);
-            assertTrue(relative(gradients(model), once) < 1e-13);
-        }
-    }
-
-    @Test
-    void step_frozenEncoder_isEncodedOnceWithoutGradient() {
-        try (Ops ops = Backend.open("cpu-f64");
-                Trained model = new Trained(ops, TinyPairs.model(0.1));
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
-            List<double[]> free = cached(ops, model, batch, List.of(6, 6), 1);
-            model.encoders.image().parameters().forEach(parameter -> parameter.freeze(true));
-            List<double[]> locked = cached(ops, model, batch, List.of(6, 6), 1);
-            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), List.of(6, 6));
-            assertEquals(4 + 8, cache.encodings(batch));
-            for (int k = 0; k < free.size(); k++) {
-                if (model.parameters().get(k).isFrozen()) {
-                    assertArrayEquals(new double[free.get(k).length], locked.get(k));
-                } else {
-                    assertArrayEquals(free.get(k), locked.get(k));
-                }
-            }
-        }
-    }
-
     @Test
     void step_tiedEncoders_addTheirGradients() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
-                Linears linears = new Linears(ops, 0)) {
-            ChunkEncoder<Linears> left = linears.encoders().get(0);
+                LinearEncoders linears = new LinearEncoders(ops, 0)) {
+            ChunkEncoder<LinearEncoders> left = linears.encoders().get(0);
             List<double[]> results = new ArrayList<>();
             for (int chunk : new int[] {12, 5}) {
                 linears.weights.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, List.of(left, left), LossOverEncoders.<Linears>of(loss), List.of(chunk, 3))
+                GradCache.ofChunks(
+                                ops, List.of(left, left), LossOverEncoders.<LinearEncoders>of(loss), List.of(chunk, 3))
                         .step(linears, 1);
                 results.add(linears.weights.get(0).gradient().toDoubles());
             }
@@ -441,7 +61,7 @@ class GradCacheTest {
         }
     }
 
-    /** An encoder that knows nothing of our tape: r = w x in plain Java. */
+    /** An encoder that does not use a tape: r = w x in plain Java. */
     private static final class Foreign implements ChunkEncoder<double[]> {
         private double weight = 0.7;
         private double gradient;
@@ -514,7 +134,7 @@ class GradCacheTest {
     void step_invalidChunks_areRefusedBeforeEncoding() {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops);
-                Linears linears = new Linears(ops, 0)) {
+                LinearEncoders linears = new LinearEncoders(ops, 0)) {
             assertThrows(IllegalArgumentException.class, () -> linears.cache(loss, List.of(0, 4)));
             ShapeException large = assertThrows(
                     ShapeException.class,

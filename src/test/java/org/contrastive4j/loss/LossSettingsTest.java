@@ -184,9 +184,24 @@ class LossSettingsTest {
                 ContrastiveLoss loss = Losses.named(ops, "siglip")) {
             assertEquals(Math.log(10), loss.logScale().value().toDoubles()[0]);
             assertEquals(-10, loss.bias().value().toDoubles()[0]);
-            loss.logScale().value().set(9.0);
-            loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
-            assertEquals(Math.log(100), loss.logScale().value().toDoubles()[0]);
+        }
+    }
+
+    /** Published CLIP models have scales of at most 100, SigLIP models of 112. */
+    @Test
+    void afterStep_clampsTheScaleAsPublished() {
+        try (Ops ops = Backend.open("cpu-f64")) {
+            for (String name : Losses.names()) {
+                try (ContrastiveLoss loss = Losses.named(ops, name)) {
+                    loss.logScale().value().set(Math.log(112));
+                    loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
+                    boolean clamped = !name.equals("siglip") && !loss.logScale().isFrozen();
+                    assertEquals(
+                            clamped ? Math.log(100) : Math.log(112),
+                            loss.logScale().value().toDoubles()[0],
+                            name);
+                }
+            }
         }
     }
 }

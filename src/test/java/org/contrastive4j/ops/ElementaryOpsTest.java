@@ -3,6 +3,7 @@ package org.contrastive4j.ops;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.stream.IntStream;
@@ -18,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Matrix products, elementwise operations and norms of all backends against their formulas. */
 class ElementaryOpsTest {
@@ -181,6 +183,42 @@ class ElementaryOpsTest {
                     .l2Normalize(
                             f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y, f.poisoned(1));
             f.assertClose("unit row", new double[] {0.6, 0.8}, y, 4);
+        }
+    }
+
+    /** A norm below the smallest normal number has no finite reciprocal: the row counts as a row of zeros. */
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "sim", "cpu-f64"})
+    void l2Normalize_subnormalNorm_countsAsZero(String backend) {
+        double least = backend.equals("cpu-f64") ? Double.MIN_NORMAL : Float.MIN_NORMAL;
+        double[] sizes = {least / 1024, least / 8, 0, 2 * least, least * 0x1p40, 0x1.8p10};
+        try (TensorFixture f = new TensorFixture(backend, 5)) {
+            double[] rows = new double[3 * sizes.length];
+            double[] unit = new double[rows.length];
+            double[] gradient = new double[rows.length];
+            for (int k = 0; k < sizes.length; k++) {
+                double[] row = {2, 1, -2};
+                for (int c = 0; c < 3; c++) {
+                    rows[3 * k + c] = row[c] / 3 * sizes[k];
+                    unit[3 * k + c] = sizes[k] >= least ? row[c] / 3 : 0;
+                    gradient[3 * k + c] = c - 1;
+                }
+            }
+            Tensor y = f.poisoned(sizes.length, 3);
+            Tensor inverse = f.poisoned(sizes.length);
+            f.ops.norm().l2Normalize(f.tensor(rows, sizes.length, 3), y, inverse);
+            f.assertClose("unit rows", unit, y, 4);
+            Tensor dx = f.tensor(gradient, sizes.length, 3);
+            f.ops.norm().l2NormalizeBackward(y, inverse, dx, dx);
+            double[] inverses = inverse.toDoubles();
+            double[] gradients = dx.toDoubles();
+            for (int k = 0; k < sizes.length; k++) {
+                assertEquals(sizes[k] >= least, inverses[k] > 0, "row " + k);
+                for (int c = 0; c < 3; c++) {
+                    assertTrue(Double.isFinite(gradients[3 * k + c]), "row " + k + ": " + gradients[3 * k + c]);
+                    assertEquals(sizes[k] >= least, gradients[3 * k + c] != 0, "row " + k);
+                }
+            }
         }
     }
 

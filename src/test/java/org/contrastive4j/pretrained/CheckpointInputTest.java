@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -78,6 +79,53 @@ class CheckpointInputTest {
         copy("clip-exact");
         edit("config.json", "\"clip\"", "\"bert\"");
         requireRefusal("model_type is bert, expected clip or siglip");
+    }
+
+    /** Adds a field to a part of open_clip's configuration, or replaces it. */
+    private void set(String part, String field, String value) throws IOException {
+        Path file = folder.resolve("open_clip_config.json");
+        ObjectNode json = (ObjectNode) Json.MAPPER.readTree(file.toFile());
+        ObjectNode model = (ObjectNode) json.path("model_cfg");
+        ObjectNode changed = part.isEmpty() ? model : (ObjectNode) model.path(part);
+        changed.set(field, Json.MAPPER.readTree(value));
+        Files.write(file, Json.MAPPER.writeValueAsBytes(json));
+    }
+
+    @ParameterizedTest(name = "{1} of {0}")
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "text_cfg   | embed_cls        | true                   | embed_cls is true, expected false",
+                "text_cfg   | hf_model_name    | \"roberta-base\"       | only CLIP's own text tower is read",
+                "text_cfg   | pool_type        | \"first\"              | expected argmax, eos or last",
+                "''         | multimodal_cfg   | {\"width\": 8}         | CoCa, which generates captions, is not read",
+                "vision_cfg | layers           | [3, 4, 6, 3]           | ResNet towers are not read",
+                "vision_cfg | timm_model_name  | \"eva02_base_patch16_clip\" | expected a SigLIP tower of timm",
+                "vision_cfg | timm_model_name  | \"convnext_base\"      | expected a SigLIP tower of timm",
+                "vision_cfg | attentional_pool | true                   | attentional_pool is true, expected false",
+                "vision_cfg | no_ln_pre        | true                   | no_ln_pre is true, expected false",
+                "vision_cfg | pool_type        | \"avg\"                | pool_type is avg, expected tok",
+                "vision_cfg | ls_init_value    | 0.1                    | layer scale is not read",
+                "vision_cfg | new_field        | 3                      | models with others are not read",
+                "vision_cfg | head_width       | 7                      | expected a divisor of the width of 16",
+                "vision_cfg | image_size       | [12, 16]               | expected a square",
+                "vision_cfg | image_size       | 13                     | expected a multiple of the patch_size of 4",
+            })
+    void open_openClipConfigOfAnotherArchitecture_isRefusedByName(
+            String part, String field, String value, String sentence) throws IOException {
+        copy("clip-exact");
+        Files.delete(folder.resolve("model.safetensors"));
+        set(part, field, value);
+        requireRefusal("open_clip_config.json: model_cfg.", sentence);
+    }
+
+    @Test
+    void open_visionTowerWithoutHead_isRefused() throws IOException {
+        copy("siglip-bf16");
+        edit("config.json", "\"hidden_size\": 16,", "\"hidden_size\": 16, \"vision_use_head\": false,");
+        requireRefusal("vision_use_head is false", "a SigLIP vision tower pools by attention");
+        edit("config.json", "\"siglip\"", "\"siglip2\"");
+        requireRefusal("the variant of pictures with any aspect ratio");
     }
 
     @Test

@@ -56,11 +56,12 @@ final class Sums {
     }
 
     /**
-     * Returns 1 / |x| with squares summed in f64, so that they neither overflow nor underflow; 0 for a row of zeros.
+     * Returns 1 / |x| with squares summed in f64, so that they neither overflow nor underflow; 0 for a row of zeros and
+     * for a subnormal |x|, whose reciprocal is not finite in f32.
      */
     static double inverseNorm(float[] x, int from, int count) {
-        double sum = sumOfSquares(x, from, count);
-        return sum == 0 ? 0 : 1 / Math.sqrt(sum);
+        double norm = Math.sqrt(sumOfSquares(x, from, count));
+        return norm < Float.MIN_NORMAL ? 0 : 1 / norm;
     }
 
     static double sumOfSquares(float[] x, int from, int count) {

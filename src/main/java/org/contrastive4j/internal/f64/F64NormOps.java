@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.f64;
 
+import java.util.Arrays;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -123,6 +124,10 @@ final class F64NormOps extends NormOps {
                 squares += values[at + c] * values[at + c];
             }
             double root = Math.sqrt(squares);
+            if (largest * root < Double.MIN_NORMAL) { // the reciprocal would not be finite
+                Arrays.fill(values, at, at + width, 0);
+                continue;
+            }
             for (int c = 0; c < width; c++) {
                 values[at + c] /= root;
             }

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.ptx;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.Arrays;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
@@ -161,6 +162,13 @@ enum InfoNceKernelSet {
             for (PtxDevice device : devices) {
                 device.close();
             }
+        }
+    }
+
+    /** Runs a test with a set of kernels on a device, which is closed afterwards. */
+    static void on(String device, InfoNceKernelSet set, Consumer<Bench> test) {
+        try (Bench bench = new Bench(device, set)) {
+            test.accept(bench);
         }
     }
 }

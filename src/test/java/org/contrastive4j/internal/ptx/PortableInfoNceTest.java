@@ -8,21 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -39,12 +34,6 @@ class PortableInfoNceTest {
         return InfoNceKernelSet.everywhere();
     }
 
-    private static void on(String device, InfoNceKernelSet set, Consumer<InfoNceKernelSet.Bench> test) {
-        try (InfoNceKernelSet.Bench bench = new InfoNceKernelSet.Bench(device, set)) {
-            test.accept(bench);
-        }
-    }
-
     /** Every set of kernels with the index of every size. */
     static Stream<Arguments> everySize() {
         return everywhere()
@@ -56,7 +45,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everySize", every = 16)
     void infoNce_raggedSizes_agreesWithDefinition(String device, InfoNceKernelSet set, int size) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             int n = SIZES[size];
             for (int i = 0; i < WIDTHS.length; i++) {
                 if (set.takes(size * WIDTHS.length + i)) {
@@ -70,7 +59,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_sizesAcrossTiles_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             bench.check(new InfoNceCase(257, 257, 33, true, 1));
             bench.check(new InfoNceCase(140, 260, 72, false, 2));
             bench.check(new InfoNceCase(300, 130, 40, false, 3), 1);
@@ -81,7 +70,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everySize", every = 16)
     void infoNce_everyKindOfTarget_agreesWithDefinition(String device, InfoNceKernelSet set, int size) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             int n = SIZES[size];
             bench.check(new InfoNceCase(n, n + 9, WIDTHS[size % 5], true, 20 + n));
             bench.check(new InfoNceCase(n, Math.max(1, n / 2), WIDTHS[(size + 1) % 5], false, 30 + n));
@@ -120,7 +109,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_misalignedRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             for (int d : new int[] {4, 20, 64}) {
                 InfoNceCase shifted = new InfoNceCase(70, 67, d, false, 3);
                 InfoNceCase straight = new InfoNceCase(70, 67, d, false, 3);
@@ -134,7 +123,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_smallestStripes_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             bench.check(new InfoNceCase(129, 140, 33, true, 1), 1);
             bench.check(new InfoNceCase(200, 70, 8, false, 2), 1);
             long two = 4L * 64 * 128 * 2; // gradients of two rows of tiles of f32
@@ -147,7 +136,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_scalesAndDirections_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             for (double scale : new double[] {1, 100}) {
                 for (double rowWeight : new double[] {0, 0.5, 1}) {
                     for (int m : new int[] {20, 75}) { // 20: most columns belong to several rows
@@ -166,7 +155,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
     void infoNce_alignedAndOppositeAtScale100_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             for (int sign : new int[] {1, -1}) {
                 InfoNceCase c = new InfoNceCase(40, 40, 8, true, 5);
                 for (int i = 0; i < c.x.length; i++) {
@@ -181,7 +170,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
     void infoNce_equalAndZeroRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             InfoNceCase equal = new InfoNceCase(33, 33, 4, true, 5);
             Arrays.fill(equal.x, 0.5f);
             Arrays.fill(equal.y, 0.5f);
@@ -199,7 +188,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
     void infoNce_smallLoss_keepsRelativeAccuracy(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             for (double scale : new double[] {9, 24}) {
                 InfoNceCase c = new InfoNceCase(20, 20, 40, true, 5);
                 Arrays.fill(c.x, 0);
@@ -230,7 +219,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_nanAnywhere_nanLoss(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             for (double rowWeight : new double[] {0, 1}) {
                 for (int at : new int[] {0, 17, 70 * 5 - 1}) {
                     for (boolean left : new boolean[] {true, false}) {
@@ -287,7 +276,7 @@ class PortableInfoNceTest {
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 6)
     void infoNce_repeated_sameBits(String device, InfoNceKernelSet set) {
-        on(device, set, bench -> {
+        InfoNceKernelSet.on(device, set, bench -> {
             InfoNceCase c = new InfoNceCase(129, 103, 20, false, 9);
             InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
             assertSame(c.ask(bench.device(), pairwise), c.ask(bench.device(), pairwise));
@@ -301,191 +290,6 @@ class PortableInfoNceTest {
         assertArrayEquals(want.hardest(), got.hardest());
         assertEquals(want.dLogScale(), got.dLogScale());
         assertEquals(want.dBias(), got.dBias());
-    }
-
-    /** The buffers of a call with raw addresses. */
-    private record Bound(
-            PtxDevice device,
-            InfoNceKernels.Inputs inputs,
-            long result,
-            long workspace,
-            long bytes,
-            List<DeviceStorage> open)
-            implements AutoCloseable {
-        static Bound of(PtxDevice device, InfoNceKernels pairwise, InfoNceCase c) {
-            List<DeviceStorage> open = new ArrayList<>(List.of(
-                    Devices.floats(device, c.x),
-                    Devices.floats(device, c.y),
-                    Devices.floats(device, c.logScale),
-                    device.allocate(InfoNceKernels.RESULT_BYTES)));
-            long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
-            open.add(device.allocate(bytes));
-            return new Bound(
-                    device,
-                    new InfoNceKernels.Inputs(
-                            c.n,
-                            c.m,
-                            c.d,
-                            open.get(0).address(),
-                            open.get(1).address(),
-                            0,
-                            open.get(2).address(),
-                            0,
-                            0.5,
-                            0.5),
-                    open.get(3).address(),
-                    open.get(4).address(),
-                    bytes,
-                    open);
-        }
-
-        DeviceStorage allocate(long count) {
-            open.add(device.allocate(count));
-            return open.get(open.size() - 1);
-        }
-
-        @Override
-        public void close() {
-            open.forEach(DeviceStorage::close);
-        }
-    }
-
-    @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
-    void infoNce_skippedGradients_changeNothing(String name, InfoNceKernelSet set) {
-        on(name, set, bench -> {
-            PtxDevice device = bench.device();
-            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
-            InfoNceCase c = new InfoNceCase(66, 70, 9, true, 5);
-            c.bias = 0;
-            InfoNceCase.Answer all = c.ask(device, pairwise);
-            try (Bound bound = Bound.of(device, pairwise, c)) {
-                DeviceStorage dx = bound.allocate(4L * c.x.length);
-                DeviceStorage dy = bound.allocate(4L * c.y.length);
-                DeviceStorage dLogScale = Devices.floats(device, 2);
-                bound.open.add(dLogScale);
-                List<InfoNceKernels.Gradients> expected = new ArrayList<>(List.of(
-                        new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1),
-                        new InfoNceKernels.Gradients(0, dy.address(), 0, 0, 1),
-                        new InfoNceKernels.Gradients(0, 0, dLogScale.address(), 0, 1)));
-                expected.add(null);
-                for (InfoNceKernels.Gradients gradients : expected) {
-                    long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
-                    pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
-                    assertArrayEquals(
-                            all.result(), InfoNceCase.toDoubles(bound.open.get(3)), "without hardest negatives");
-                }
-                assertArrayEquals(all.dx(), Devices.toFloats(dx));
-                assertArrayEquals(all.dy(), Devices.toFloats(dy));
-                assertEquals(all.dLogScale(), Devices.toFloats(dLogScale)[0] - 2);
-            }
-        });
-    }
-
-    /** A captured call is launched twice with other inputs at the same addresses, without allocation. */
-    @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 6)
-    void infoNce_capturedAndReplayed_agreesWithDefinition(String name, InfoNceKernelSet set) {
-        on(name, set, bench -> {
-            PtxDevice device = bench.device();
-            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
-            InfoNceCase first = new InfoNceCase(70, 70, 8, true, 5);
-            InfoNceCase second = new InfoNceCase(70, 70, 8, true, 6);
-            first.bias = 0;
-            second.bias = 0;
-            try (Bound bound = Bound.of(device, pairwise, first);
-                    DeviceStream stream = device.newStream();
-                    DeviceStorage dx = device.allocate(4L * first.x.length);
-                    DeviceStorage other = Devices.floats(device, second.x)) {
-                long before = device.currentBytes();
-                InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1);
-                try (DeviceStream.Graph graph = stream.capture(() -> pairwise.infoNce(
-                        stream, bound.inputs, gradients, 0, bound.result, bound.workspace, bound.bytes))) {
-                    graph.launch(stream);
-                    stream.synchronize();
-                    assertArrayEquals(first.ask(device, pairwise).dx(), Devices.toFloats(dx));
-                    stream.copy(other, 0, bound.open.get(0), 0, other.bytes());
-                    System.arraycopy(first.y, 0, second.y, 0, first.y.length);
-                    graph.launch(stream);
-                    stream.synchronize();
-                    assertArrayEquals(second.ask(device, pairwise).dx(), Devices.toFloats(dx));
-                }
-                assertEquals(before, device.currentBytes());
-            }
-        });
-    }
-
-    @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
-    void invalidArguments_areRefused(String name, InfoNceKernelSet set) {
-        on(name, set, bench -> {
-            PtxDevice device = bench.device();
-            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
-            InfoNceCase c = new InfoNceCase(10, 10, 4, true, 5);
-            try (Bound bound = Bound.of(device, pairwise, c)) {
-                InfoNceKernels.Inputs in = bound.inputs;
-                refused(
-                        ShapeException.class,
-                        "at least 1",
-                        bound,
-                        pairwise,
-                        with(in, 0, 10, 4, in.x()),
-                        0,
-                        0,
-                        bound.bytes);
-                refused(
-                        ShapeException.class,
-                        "10 rows but only 9",
-                        bound,
-                        pairwise,
-                        with(in, 10, 9, 4, in.x()),
-                        0,
-                        0,
-                        bound.bytes);
-                refused(LaunchException.class, "x is 0", bound, pairwise, with(in, 10, 10, 4, 0), 0, 0, bound.bytes);
-                refused(
-                        LaunchException.class,
-                        "multiple of 4",
-                        bound,
-                        pairwise,
-                        with(in, 10, 10, 4, in.x() + 2),
-                        0,
-                        0,
-                        bound.bytes);
-                refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
-                refused(LaunchException.class, "expected " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
-                refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
-            }
-            PtxDevice closed = Backend.device(name);
-            closed.close();
-            assertThrows(IllegalStateException.class, () -> set.open(new Kernels(closed), 1));
-        });
-    }
-
-    private static InfoNceKernels.Inputs with(InfoNceKernels.Inputs in, int n, int m, int d, long x) {
-        return new InfoNceKernels.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
-    }
-
-    private static void refused(
-            Class<? extends RuntimeException> type,
-            String message,
-            Bound bound,
-            InfoNceKernels pairwise,
-            InfoNceKernels.Inputs inputs,
-            int offset,
-            long dx,
-            long bytes) {
-        RuntimeException refusal = assertThrows(
-                type,
-                () -> pairwise.infoNce(
-                        bound.device.stream(),
-                        inputs,
-                        new InfoNceKernels.Gradients(dx, 0, 0, 0, 1),
-                        0,
-                        bound.result,
-                        bound.workspace + offset,
-                        bytes));
-        assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
     }
 
     @Test

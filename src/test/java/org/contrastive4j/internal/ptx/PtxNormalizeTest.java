@@ -158,12 +158,24 @@ class PtxNormalizeTest {
     }
 
     static void checkExtremes(PtxDevice device, PtxNormalize normalize) {
-        float[] x = {Float.MAX_VALUE / 2, Float.MAX_VALUE / 2, 3e-45f, 4.2e-45f, 0, 0, Float.NaN, 1, Float.MAX_VALUE, 0
+        float[] x = {
+            Float.MAX_VALUE / 2,
+            Float.MAX_VALUE / 2,
+            1.2e-38f,
+            1.6e-38f,
+            0,
+            0,
+            Float.NaN,
+            1,
+            Float.MAX_VALUE,
+            0,
+            3e-45f,
+            4.2e-45f
         };
         try (DeviceStorage from = Devices.floats(device, x);
-                DeviceStorage to = Devices.floats(device, poison(10));
-                DeviceStorage inverse = Devices.floats(device, poison(5))) {
-            normalize.forward(device.stream(), 5, 2, from.address(), to.address(), inverse.address());
+                DeviceStorage to = Devices.floats(device, poison(12));
+                DeviceStorage inverse = Devices.floats(device, poison(6))) {
+            normalize.forward(device.stream(), 6, 2, from.address(), to.address(), inverse.address());
             float[] y = Devices.toFloats(to);
             assertEquals(Math.sqrt(0.5), y[0], 1e-6);
             assertEquals(x[2] / Math.hypot(x[2], x[3]), y[2], 1e-6);
@@ -172,6 +184,10 @@ class PtxNormalizeTest {
             assertTrue(Float.isNaN(y[6]) && Float.isNaN(y[7]));
             assertEquals(1, y[8], 1e-6);
             assertEquals(0, y[9]);
+            assertEquals(0, y[10] + y[11], "a subnormal norm counts as 0");
+            float[] inverses = Devices.toFloats(inverse);
+            assertEquals(5e37, inverses[1], 1e32);
+            assertEquals(0, inverses[5]);
         }
     }
 
