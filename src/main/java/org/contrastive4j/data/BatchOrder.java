@@ -14,6 +14,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Which pairs form each batch: a function of the data, the seed and the number of the batch alone. No two pairs of a
  * batch share a picture, a concept or a token sequence.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 public interface BatchOrder {
     /**

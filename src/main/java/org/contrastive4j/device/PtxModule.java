@@ -6,7 +6,11 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.jspecify.annotations.Nullable;
 
-/** Kernels of one PTX text, loaded until its device is closed. */
+/**
+ * Kernels of one PTX text, loaded until its device is closed.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public interface PtxModule {
     /**
      * Returns the file name it was loaded under.

@@ -23,6 +23,8 @@ import org.contrastive4j.tensor.Tensor;
  * the pair engine. Cost: 2 n m d flops once, and 4 n m d for each product.
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 final class SimilarityTargets implements SoftTargets {
     private final Pairs teacher;

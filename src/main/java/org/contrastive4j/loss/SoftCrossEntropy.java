@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * numbers of full relative accuracy, while p y and q y would cancel.
  *
  * <p>Memory: n d for rows, m d for columns.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 final class SoftCrossEntropy {
     private final Ops ops;

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A {@link Scalars.Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between
  * its passes. {@link #reduce} returns them to the host instead.
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
  */
 public abstract class PairTileOps {
     /** What a reduction runs over. */

@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. Where
  * steps are captured, they read the concepts and the step from tensors; each number of keys needs a graph, until the
  * queues are full.
+ *
+ * <p>Tested by {@code LossStepOnKernelsTest}.
  */
 final class QueueObjective extends Objective {
     private final QueueContrast loss;

@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A stream of the simulator: executes work when it is enqueued, or stores it while a graph is captured. {@link
  * StreamOrder} tracks which work is ordered.
+ *
+ * <p>Tested by {@code StreamOrderTest}.
  */
 final class SimStream implements DeviceStream {
     private final SimDevice device;

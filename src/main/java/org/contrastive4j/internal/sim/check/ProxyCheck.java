@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Code;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
@@ -18,6 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's
  * fence.proxy.async in between.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 public final class ProxyCheck implements Observer {
     private static final int GRAIN = 4;
@@ -37,6 +40,16 @@ public final class ProxyCheck implements Observer {
         grid = launched;
         index = launched.observer(this);
         fences.clear();
+    }
+
+    @Override
+    public boolean watchesSteps(Code code) {
+        return false;
+    }
+
+    @Override
+    public boolean watchesAccesses(Code code) {
+        return code.usesAsyncProxy();
     }
 
     @Override

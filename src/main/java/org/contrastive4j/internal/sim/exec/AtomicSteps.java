@@ -5,7 +5,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** atom and red: lane after lane, so that lanes on one address are in the order of their numbers. */
+/**
+ * atom and red: lane after lane, so that lanes on one address are in the order of their numbers.
+ *
+ * <p>Tested by {@code AtomicConformanceTest}.
+ */
 final class AtomicSteps {
     static final Map<String, Decoder> FAMILY = Map.of("atom", AtomicSteps::decode, "red", AtomicSteps::decode);
 
@@ -59,18 +63,7 @@ final class AtomicSteps {
             @Override
             void run(Warp warp, int mask) {
                 Access access = warp.access;
-                for (int left = mask; left != 0; left &= left - 1) {
-                    int lane = Integer.numberOfTrailingZeros(left);
-                    AddressResolver.resolve(
-                            warp,
-                            this,
-                            lane,
-                            space,
-                            warp.r[address.row() + lane] + address.offset(),
-                            bytes,
-                            bytes,
-                            access);
-                }
+                MemorySteps.resolve(warp, this, mask, space, address.row(), address.offset(), bytes, access);
                 MemorySteps.notifyObservers(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
                 MemoryOrder.beforeWrite(warp, mask, access, release, block);
                 for (int left = mask; left != 0; left &= left - 1) {

@@ -8,7 +8,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** cp.async and its groups; bulk copies are in {@link BulkSteps}. */
+/**
+ * cp.async and its groups; bulk copies are in {@link BulkSteps}.
+ *
+ * <p>Tested by {@code AsyncCopyConformanceTest}.
+ */
 final class CopySteps {
     static final Map<String, Decoder> FAMILY = Map.of("cp", CopySteps::decode);
 
@@ -163,7 +167,8 @@ final class CopySteps {
         access.strong = kind == Access.Kind.ATOMIC; // bulk reductions are relaxed atomics
         access.blockScope = false;
         access.async = async;
-        for (Observer observer : warp.cta.cluster().observers()) {
+        access.measure(mask);
+        for (Observer observer : warp.accessObservers) {
             observer.access(warp, step, mask, access);
         }
         access.async = null;

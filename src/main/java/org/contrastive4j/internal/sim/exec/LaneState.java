@@ -4,7 +4,11 @@ import java.util.StringJoiner;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** The registers and the local memory of the lanes of a warp, and which registers were written. */
+/**
+ * The registers and the local memory of the lanes of a warp, and which registers were written.
+ *
+ * <p>Tested by {@code PtxRunTest}.
+ */
 public abstract class LaneState {
     /** Whole numbers above it are written in hexadecimal. */
     private static final long LARGE = 1L << 31;
@@ -17,6 +21,11 @@ public abstract class LaneState {
 
     final long[] r;
     final int[] p;
+    final Layout sharedLayout;
+
+    /** Those that are told of accesses. */
+    final Observer[] accessObservers;
+
     final Access access = new Access();
     final Groups groups = new Groups();
     int warpGroupSteps;
@@ -42,6 +51,8 @@ public abstract class LaneState {
         this.r = linked.freshRows();
         this.p = new int[linked.predicates()];
         p[0] = Warp.ALL;
+        this.sharedLayout = linked.sharedLayout();
+        this.accessObservers = cta.cluster().grid().accessObservers();
         this.written = new int[linked.predicates()];
         this.predicatesWritten = new int[linked.predicates()];
         predicatesWritten[0] = Warp.ALL;

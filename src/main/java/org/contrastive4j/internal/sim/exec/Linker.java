@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for
  * instructions.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Linker {
     private static final int ROW = Warp.LANES;
@@ -48,6 +50,7 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
+    private boolean usesAsyncProxy;
     private boolean usesStack;
     private Function current; // whose instructions are linked now
 
@@ -112,6 +115,7 @@ public final class Linker {
                 clusterSize(),
                 communicates,
                 usesWgmma,
+                usesAsyncProxy,
                 names(),
                 types());
     }
@@ -140,6 +144,7 @@ public final class Linker {
         step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
+        usesAsyncProxy |= step instanceof WgmmaStep || instruction.has(".bulk");
         return step;
     }
 

@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of
  * a warp.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Region {
     /** Where the bytes are. */
@@ -158,6 +160,11 @@ public final class Region {
             case 8 -> (long) LONG.get(data, at);
             default -> throw new IllegalArgumentException("no access has " + bytes + " bytes");
         };
+    }
+
+    /** Four bytes at an offset, zero-extended. */
+    long loadWord(int at) {
+        return (int) INT.get(data, at) & 0xFFFFFFFFL;
     }
 
     public void store(int at, int bytes, long value) {

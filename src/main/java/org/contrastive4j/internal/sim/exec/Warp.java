@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Lanes that a branch separates run one group after the other and come together at the post-dominator of the
  * branch. Every group makes progress: one that loops for long lets the others run.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
  */
 public final class Warp extends LaneState {
     public static final int LANES = 32;
@@ -93,7 +95,7 @@ public final class Warp extends LaneState {
 
     /** Runs up to {@code quantum} instructions; ends early when no lane can go on. */
     void run(int quantum) {
-        Observer[] observers = cta.cluster().observers();
+        Observer[] observers = cta.cluster().grid().stepObservers();
         for (int left = quantum; left > 0 && live != 0; left--) {
             if ((mask == 0 || wait != null || pc == stop || pc >= nearestOther) && !reselect()) {
                 return;
