@@ -19,7 +19,11 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** One of the two cross-entropies of {@link QueueContrast}: the queries of a batch against its keys and past ones. */
+/**
+ * One of the two cross-entropies of {@link QueueContrast}: the queries of a batch against its keys and past ones.
+ *
+ * <p>Tested by {@code QueueContrastTest}.
+ */
 final class QueueSide {
     /**
      * What a side reads.
@@ -43,6 +47,39 @@ final class QueueSide {
         int m() {
             return n() + queue.size();
         }
+    }
+
+    /**
+     * The raw representations of a batch, each [n, d].
+     *
+     * @param ids [n] I32 of the samples, or null
+     */
+    record Batch(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            @Nullable Tensor ids) {
+        Batch {
+            for (Tensor other : List.of(v, keysOfU, keysOfV)) {
+                if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
+                    throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
+                            + ", expected four of one shape [n, d]");
+                }
+            }
+        }
+    }
+
+    /** Returns the side whose queries are u. */
+    static QueueSide ofU(Ops ops, InfoNce loss, PairPolicy policy, Batch batch, KeyQueue queue) {
+        return new QueueSide(
+                ops, loss, policy, "u", new Inputs(batch.u, batch.keysOfU, batch.keysOfV, queue, batch.ids));
+    }
+
+    /** Returns the side whose queries are v. */
+    static QueueSide ofV(Ops ops, InfoNce loss, PairPolicy policy, Batch batch, KeyQueue queue) {
+        return new QueueSide(
+                ops, loss, policy, "v", new Inputs(batch.v, batch.keysOfV, batch.keysOfU, queue, batch.ids));
     }
 
     /** The share of queries whose positive is above all negatives, and the distribution of cosines. */
@@ -155,16 +192,6 @@ final class QueueSide {
             }
             x.backward(gradient);
             return x.ifFinite(newKeys.ifFinite(loss.finite(result)));
-        }
-    }
-
-    /** Checks that queries and keys have one shape [n, d]. */
-    static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
-        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
-            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
-                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", expected four of one shape [n, d]");
-            }
         }
     }
 
