@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.loss.QueueContrast.KeyQueue;
 import org.contrastive4j.ops.Deferred;
@@ -230,7 +231,7 @@ final class QueueSide {
             new TeacherDifference(ops, of.scope, pairs, List.of(Axis.ROWS), weight)
                     .products(new Factors(null, of.keys), part, null);
             Scalars value = of.scope.products(of.x, part).sum();
-            of.scope.add(value, gradientScale, gradients.dLogScale());
+            of.scope.add(value, gradientScale, Objects.requireNonNull(gradients.dLogScale()));
             if (gradients.dx() != null) {
                 ops.pointwise().axpy(gradientScale, part, gradients.dx());
             }
