@@ -113,6 +113,7 @@ class ArchitectureTest {
                     "train",
                     List.of(
                             "internal.files",
+                            "internal.safetensors",
                             "internal.batch",
                             "data",
                             "nn",
