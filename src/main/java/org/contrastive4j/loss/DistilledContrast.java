@@ -278,6 +278,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param alpha in [0, 1)
+         * @param steps of the ramp; 0 for a constant alpha
          * @throws LossOptionException when one is out of range
          */
         public Distillation {
@@ -322,6 +324,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param start in [0, 1)
+         * @param steps after which mu is 1; 0 for a constant mu
          * @throws LossOptionException when one is out of range
          */
         public Momentum {
