@@ -265,6 +265,7 @@ class CapturedTrainingTest {
         }
     }
 
+    @Tag("exhaustive")
     @Test
     void next_capturedWithANonFiniteWeight_stopsBeforeTheUpdate() {
         PairDataset data = data();
