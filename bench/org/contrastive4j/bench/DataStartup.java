@@ -23,7 +23,7 @@ import org.contrastive4j.data.Tokenizer;
 
 /**
  * Measures how long generated data take until their first batch, the heap they need, and decoded pairs per second:
- * {@code DataStartup <folder> <pairs> shards|csv <threads> <captions for the tokenizer>}, one measurement a process.
+ * {@code DataStartup <folder> <pairs> shards|csv <threads> <captions for the tokenizer>}, one measurement per process.
  */
 public final class DataStartup {
     private static final int OF_SHARD = 1000;

@@ -10,7 +10,7 @@ import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import ai.djl.training.loss.Loss;
 
-/** The same loss written the usual way in PyTorch, through DJL. */
+/** InfoNCE in PyTorch through DJL: normalise, all logits, cross-entropy, autograd. */
 final class DjlInfoNce implements AutoCloseable {
     private final NDManager manager = NDManager.newBaseManager();
     private final NDArray u;
@@ -35,11 +35,11 @@ final class DjlInfoNce implements AutoCloseable {
         return x.div(x.square().sum(new int[] {1}, true).sqrt());
     }
 
-    /** One forward and backward pass; returns the loss. */
+    /** Runs forward and backward once and returns the loss. */
     float run() {
         try (NDManager step = manager.newSubManager();
                 GradientCollector collector = Engine.getInstance().newGradientCollector()) {
-            step.tempAttachAll(u, v, logScale, targets); // what is made of them goes when the step does
+            step.tempAttachAll(u, v, logScale, targets); // results are freed with the scope of the step
             NDArray logits = normalised(u).dot(normalised(v).transpose()).mul(logScale.exp());
             NDArray rows = crossEntropy.evaluate(new NDList(targets), new NDList(logits));
             NDArray columns = crossEntropy.evaluate(new NDList(targets), new NDList(logits.transpose()));

@@ -31,13 +31,13 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * Value and gradient of symmetric InfoNCE from raw representations, f32, d = 512, two threads: 8 n n d flops here, 6 n
- * n d in PyTorch, which keeps the logits. Setup refuses to measure a peer that disagrees.
+ * n d in PyTorch, which stores the logits. Setup throws if the peer disagrees.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
-// The whole heap is resident from the start, so resident bytes change with native memory alone. DJL
-// would report its use.
+// The heap is resident from the start, so resident bytes change with native memory only. DJL would
+// report its use.
 @Fork(
         value = 1,
         jvmArgsAppend = {
@@ -109,11 +109,11 @@ public class InfoNceBenchmark {
             requireAgreement(
                     ours, new TorchInfoNce.Answer(theirs, doubles(djl.du()), doubles(djl.dv()), djl.dLogScale(), 0));
         }
-        // Blocks kept from setup, here, in JavaCPP and in glibc, would hide what measuring needs.
+        // Blocks that were cached during setup would hide the memory that a call needs.
         ((HostMemory) ops.memory()).trim();
         System.gc();
         Pointer.trimMemory();
-        Files.writeString(Path.of("/proc/self/clear_refs"), "5"); // VmHWM starts again from here
+        Files.writeString(Path.of("/proc/self/clear_refs"), "5"); // resets VmHWM
         residentBefore = resident("VmRSS");
         ops.memory().resetPeak();
     }
@@ -171,7 +171,7 @@ public class InfoNceBenchmark {
         }
     }
 
-    /** A field of /proc/self/status in bytes. */
+    /** Returns a field of /proc/self/status in bytes. */
     private static long resident(String field) throws IOException {
         for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
             if (line.startsWith(field + ":")) {

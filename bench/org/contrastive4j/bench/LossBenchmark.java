@@ -37,7 +37,7 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * Value and gradient of each named loss from raw representations, f32, two threads, against the same loss in PyTorch,
- * which keeps the logits. Setup refuses to measure a peer that disagrees. Representations of a pair lie close together,
+ * which stores the logits. Setup throws if the peer disagrees. The two representations of a pair are similar,
  * as in training: at random ones, losses are sums of ties and the comparison of gradients is one of rounding.
  *
  * <p>A queue has n past keys; momentum encoders make nearly what the trained ones do.
@@ -119,7 +119,7 @@ public class LossBenchmark {
                 ? null
                 : new float[][] {near(left, random), near(right, random), near(left, random), near(right, random)};
         open(averaged);
-        parameters.forEach(parameter -> parameter.gradient()); // allocated at first use, not part of a call
+        parameters.forEach(parameter -> parameter.gradient()); // allocates the gradients before the measurement
         if (peer.equals("contrastive4j")) {
             residentBefore = resetResident();
             ops.memory().resetPeak();
@@ -240,13 +240,13 @@ public class LossBenchmark {
         ops.close();
     }
 
-    /** Sets the peak resident set back to what is resident now, which is returned. */
+    /** Resets the peak resident set size and returns the current one. */
     private static long resetResident() throws IOException {
         Files.writeString(Path.of("/proc/self/clear_refs"), "5");
         return resident("VmRSS");
     }
 
-    /** A field of /proc/self/status in bytes. */
+    /** Returns a field of /proc/self/status in bytes. */
     private static long resident(String field) throws IOException {
         for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
             if (line.startsWith(field + ":")) {

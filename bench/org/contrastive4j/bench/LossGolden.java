@@ -31,7 +31,7 @@ public final class LossGolden {
         OptionGolden.write(folder.resolve("losses/options.json"));
     }
 
-    /** Pairs of a size, a third of which share their id with another one. */
+    /** Returns random pairs, a third of which share their id with another pair. */
     private static void write(Path file, int n, int d, long seed) throws IOException {
         Random random = new Random(seed);
         double[] u = random.doubles((long) n * d, -2, 2).map(x -> (float) x).toArray();

@@ -26,8 +26,8 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * Golden values of what the named losses have no name for: soft targets, distillation, queues, guides, learnt margins,
- * fixed points, windows and weights, computed by PyTorch's autograd in f64 from the whole matrix of logits.
+ * Golden values of the options of losses: soft targets, distillation, queues, guides, learned margins, fixed points,
+ * windows and weights, computed by PyTorch's autograd in f64 from the whole matrix of logits.
  */
 final class OptionGolden {
     private static final int N = 9;
@@ -58,7 +58,7 @@ final class OptionGolden {
 
     private OptionGolden() {}
 
-    /** A loss from unit rows, a log-scale and the loss's second parameter. */
+    /** Computes a loss from unit rows, a log-scale and the second parameter of the loss. */
     private interface Loss {
         Tensor value(Tensor x, Tensor y, Tensor logScale, Tensor second);
     }
@@ -95,7 +95,7 @@ final class OptionGolden {
         return TorchInfoNce.normalised(constant(values, D)).detach();
     }
 
-    /** Unit rows in a quarter of the plane: their similarities are 0 to 1. */
+    /** Returns unit rows in the first quadrant, so that similarities are 0 to 1. */
     private Tensor guide(String name) {
         double[] values = new double[2 * N];
         for (int i = 0; i < N; i++) {
@@ -107,7 +107,10 @@ final class OptionGolden {
         return constant(values, 2);
     }
 
-    /** Three weights a row, exact in f32: [n, 2] of columns and weights of a quarter, the rest on the diagonal. */
+    /**
+     * Returns three weights for each row, exact in f32: columns and weights of a quarter, [n, 2]; the rest is on the
+     * diagonal.
+     */
     private Tensor distributions(String name) {
         int[] columns = random.ints(2 * N, 0, N).toArray();
         double[] table = new double[N * N];
@@ -120,7 +123,7 @@ final class OptionGolden {
         return constant(table, N);
     }
 
-    /** Factors [n, r] and [n, r] of small whole numbers over a power of two. */
+    /** Returns two factors [n, r] of small integers divided by a power of two. */
     private Tensor factors(String name) {
         double[] left = new double[N * RANK];
         double[] right = new double[N * RANK];
@@ -147,7 +150,7 @@ final class OptionGolden {
             Tensor b = TorchInfoNce.leaf(v, ScalarType.Double, N, D);
             Tensor t = TorchInfoNce.leaf(new double[] {logScale}, ScalarType.Double, 1);
             Tensor other = TorchInfoNce.leaf(new double[] {second}, ScalarType.Double, 1);
-            Tensor zero = other.mul(number(0)).sum().add(t.mul(number(0)).sum()); // so that each has a gradient
+            Tensor zero = other.mul(number(0)).sum().add(t.mul(number(0)).sum()); // so that every input has a gradient
             Tensor value = loss.value(TorchInfoNce.normalised(a), TorchInfoNce.normalised(b), t, other)
                     .add(zero);
             value.backward();
@@ -243,7 +246,7 @@ final class OptionGolden {
         return logits(queries, cat(new TensorVector(keys, past), 0), logScale).masked_fill(ignored, number(NOTHING));
     }
 
-    /** Pairs, no positives, that are more similar than the limit of their row or of their column. */
+    /** Returns a mask of the negatives whose similarity exceeds the limit of their row or of their column. */
     private Tensor similar(double margin, boolean relative) {
         Tensor k = guideRows.matmul(guideColumns.t());
         Tensor own = k.diagonal();
@@ -347,7 +350,7 @@ final class OptionGolden {
                         .mul(number(-1.0 / N)));
     }
 
-    /** A sum over rows from logits and a margin. */
+    /** Computes a sum over rows from logits and a margin. */
     private interface Rows {
         Tensor sum(Tensor logits, Tensor margin);
     }

@@ -58,7 +58,7 @@ public final class PretrainedOpening {
                             (System.nanoTime() - start) / 1e9,
                             resident());
                     if (!Map.of(picture, text).keySet().stream().allMatch(PretrainedOpening::isUnit)) {
-                        throw new IllegalStateException("a representation is not of norm 1");
+                        throw new IllegalStateException("expected representations of norm 1");
                     }
                 }
             }
@@ -73,7 +73,7 @@ public final class PretrainedOpening {
         return Math.abs(squares - 1) < 1e-4;
     }
 
-    /** The largest resident memory of this process so far, in MiB. */
+    /** Returns the peak resident memory of this process in MiB. */
     private static double resident() throws IOException {
         return Files.readAllLines(Path.of("/proc/self/status")).stream()
                 .filter(line -> line.startsWith("VmHWM:"))

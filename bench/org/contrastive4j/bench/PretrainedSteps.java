@@ -34,8 +34,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <ul>
  *   <li>{@code PretrainedSteps speed <folder> b32 <batch>}: agreement with PyTorch, then seconds beside PyTorch
- *   <li>{@code PretrainedSteps bytes <folder> b32 <batch> <chunk>}: one step with counted bytes, and the planned bytes of
- *       a step on the whole batch at once
+ *   <li>{@code PretrainedSteps bytes <folder> b32 <batch> <chunk>}: one step with counted bytes, and the planned bytes
+ *       of a step on the whole batch at once
  *   <li>{@code PretrainedSteps plan <folder> l14-336 <chunk> <GB>}: the largest batch that fits, with and without the
  *       cache
  * </ul>
@@ -329,8 +329,8 @@ public final class PretrainedSteps implements AutoCloseable {
         double limit = gigabytes * 1e9;
         System.out.printf(
                 Locale.ROOT,
-                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %s for a chunk"
-                        + " of %d%n",
+                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %s for "
+                        + "a chunk of %d%n",
                 mebibytes(model.encoder().parameters().stream()
                         .mapToLong(parameter -> parameter.value().bytes())
                         .sum()),

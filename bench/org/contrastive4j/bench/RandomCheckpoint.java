@@ -99,7 +99,7 @@ final class RandomCheckpoint {
         return Arrays.stream(shape).asLongStream().reduce(1, (a, b) -> a * b);
     }
 
-    /** Writes configuration, tokenizer and weights; the tokenizer knows bytes only. */
+    /** Writes configuration, tokenizer and weights; the vocabulary of the tokenizer holds single bytes. */
     static void write(Path folder, Sizes sizes) throws IOException {
         Files.createDirectories(folder);
         config(folder, sizes);
@@ -166,7 +166,7 @@ final class RandomCheckpoint {
                 .put("hidden_act", "quick_gelu");
     }
 
-    /** A merges file of no merges: a caption becomes its bytes. */
+    /** A merges file without merges: the tokens of a caption are its bytes. */
     private static void vocabulary(Path folder) throws IOException {
         Files.write(
                 folder.resolve("bpe_simple_vocab_16e6.txt"), "version\n".getBytes(StandardCharsets.UTF_8));

@@ -19,7 +19,7 @@ import org.contrastive4j.loss.Losses;
  * <p>Losses over momentum encoders take what those made of the same pairs, and for queues of past ones.
  */
 final class TorchContrast implements AutoCloseable {
-    /** Share of a teacher's targets. */
+    /** Weight of the teacher's targets. */
     static final double ALPHA = 0.4;
 
     private final PointerScope scope = new PointerScope();
@@ -66,7 +66,7 @@ final class TorchContrast implements AutoCloseable {
                         .toArray(Tensor[]::new);
     }
 
-    /** One forward and backward pass; returns the loss. */
+    /** Runs forward and backward once and returns the loss. */
     double run() {
         try (PointerScope step = new PointerScope()) {
             for (Tensor leaf : new Tensor[] {u, v, logScale, bias}) {

@@ -14,8 +14,8 @@ import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The same loss written the usual way in PyTorch (through JavaCPP): normalise, all logits, cross-entropy
- * both ways, autograd.
+ * Symmetric InfoNCE in PyTorch through JavaCPP: normalise, all logits, cross-entropy in both
+ * directions, autograd.
  */
 final class TorchInfoNce implements AutoCloseable {
     /** Value and gradients; dBias is 0 without a bias. */
@@ -25,7 +25,7 @@ final class TorchInfoNce implements AutoCloseable {
     private final Tensor u;
     private final Tensor v;
     private final Tensor logScale;
-    private final Tensor bias; // null for none: a pass over all logits less
+    private final Tensor bias; // null for none, which saves a pass over all logits
     private final Tensor targets;
     private final boolean columnsToo;
 
@@ -68,7 +68,7 @@ final class TorchInfoNce implements AutoCloseable {
         return x.div(norm);
     }
 
-    /** One forward and backward pass; returns the loss. */
+    /** Runs forward and backward once and returns the loss. */
     double run() {
         try (PointerScope step = new PointerScope()) {
             for (Tensor leaf : new Tensor[] {u, v, logScale, bias}) {

@@ -18,8 +18,8 @@ import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * The named losses written the usual way in PyTorch: from the whole matrix of logits [n, n], row i belongs to column i;
- * in four directions it is that of [x; y] with itself, [2 n, 2 n].
+ * The named losses in PyTorch, computed from the whole matrix of logits [n, n], whose diagonal holds the positives. For
+ * losses in four directions the matrix is that of [x; y] with itself, [2 n, 2 n].
  */
 final class TorchLosses {
     private static final double MARGIN = 0.2;
@@ -27,7 +27,7 @@ final class TorchLosses {
 
     private TorchLosses() {}
 
-    /** @param ids [n] of both sides, for the loss with several positives only; null for others */
+    /** @param ids [n] ids of the pairs for the loss with several positives; null for other losses */
     static Tensor value(String name, Tensor logits, Tensor ids) {
         return switch (name) {
             case "infonce" -> bothWays(logits, TorchLosses::rows);
@@ -78,7 +78,7 @@ final class TorchLosses {
         return mean(loss.apply(logits), loss.apply(logits.t()));
     }
 
-    /** Row i belongs to column i; there may be more columns than rows. */
+    /** Column i is the positive of row i; there may be more columns than rows. */
     static Tensor rows(Tensor logits) {
         return cross_entropy(logits, numbers(logits));
     }
@@ -88,7 +88,7 @@ final class TorchLosses {
         return log_softmax(logits, 1).mul(targets).sum().mul(perRow(logits)).neg();
     }
 
-    /** alpha of the teacher's softmax, a constant, and 1 - alpha of the diagonal. */
+    /** Targets: alpha times the softmax of the teacher, a constant, plus (1 - alpha) times the diagonal. */
     static Tensor distilled(Tensor teacherLogits, double alpha) {
         Tensor own = eye(rowsOf(teacherLogits), teacherLogits.size(1), options(teacherLogits));
         return softmax(teacherLogits.detach(), 1).mul(scalar(alpha)).add(own.mul(scalar(1 - alpha)));
@@ -110,7 +110,7 @@ final class TorchLosses {
         return soft(logits, targets);
     }
 
-    /** As NT-Xent is usually written: the diagonal is masked, partners are half the rows away. */
+    /** NT-Xent: the diagonal is masked, and the positive of a row is n rows away. */
     private static Tensor joined(Tensor logits) {
         long members = rowsOf(logits);
         Tensor partners = numbers(logits)

@@ -9,7 +9,7 @@ import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.DeviceStream;
 
 /**
- * Whether the kernels are right at a size, by some of the rows, before they are timed there.
+ * Compares the results of the kernels with f64 on sampled rows before they are timed.
  *
  * <p>Each direction alone is compared with f64 over all rows of the other side (dX of rows, dY of columns); both
  * together must be the mean of the two; and precisions are compared with each other.
@@ -49,8 +49,8 @@ final class Agreement {
     }
 
     /**
-     * Runs the case three times and says how far off it is; "agrees" is false where that is too far or
-     * anything is not a number.
+     * Runs the case three times and returns its errors; "agrees" is false if an error exceeds its bound or
+     * is NaN.
      */
     Map<String, Object> check(Kind kind, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
         Values ofRows = values(loss, launches, stream, 1, 0);
@@ -97,7 +97,7 @@ final class Agreement {
         return errors;
     }
 
-    /** Whether what the case holds now has the bits that the last check of that kind saw. */
+    /** Returns whether the outputs of the case have the bits of the last check of its kind. */
     boolean sameBits(Kind kind, PairwiseCase loss) {
         Values before = seen.get(kind);
         return before.loss == loss.loss()

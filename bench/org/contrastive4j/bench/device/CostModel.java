@@ -10,9 +10,9 @@ import java.util.Map;
 import org.contrastive4j.internal.ptx.HopperTiling;
 
 /**
- * Time that the sm_90a kernels of the pairwise loss should take, from what they count: matrix operations, exponentials,
- * instructions, bytes of shared memory, L2 and HBM. Prints a table, with measurements beside where a file of them is
- * given.
+ * Predicts the time of the sm_90a kernels of the pairwise loss from their counts of matrix operations, exponentials,
+ * instructions, and bytes of shared memory, L2 and HBM. Prints a table; with a file of measurements, it also prints
+ * the measured times.
  *
  * <p>Nothing in it was fitted to a measurement. Rates are what data sheets and published microbenchmarks say;
  * instructions per tile are counts of the simulator. What it leaves out: latencies, the start of the ring, a clock that
@@ -25,14 +25,14 @@ public final class CostModel {
     private static final double RING_BYTES = 4 * 49_152;
     private static final double LAUNCH = 3e-6;
     private static final double STRIPE_BYTES = 16e9;
-    /** Rows and columns of a rectangle of G, at most. */
+    /** Maximum rows and columns of a rectangle of G. */
     private static final int MOST_SUMMED = 65_536;
 
     private static final double KEPT_BYTES = 110e9;
     private static final int SMALL_LAUNCHES = 7;
 
-    // Warp instructions of a tile beside those for each 64 of d, and of a run of tiles, as the simulator counts them:
-    // HopperKernelCountsTest reads these lines and counts again
+    // Warp instructions of a tile, without those per 64 columns of d, and of a run of tiles, counted by the simulator.
+    // HopperKernelCountsTest parses these lines and compares them with the counts.
     private static final int FORWARD = 8107;
     private static final int FORWARD_STORING = 11_083;
     private static final int FORWARD_RUN = 2992;
@@ -44,7 +44,7 @@ public final class CostModel {
     private static final int STORED_GRADIENTS = 35_024;
 
     private static final double STORED_PAIRS = 65_536;
-    /** Moves of a tile that is stored in 16 bits, between registers: assemblers leave them out. */
+    /** Register moves of a tile that is stored in 16 bits; assemblers remove them. */
     private static final int MOVES = 1024;
 
     private final Machine machine;
@@ -81,7 +81,7 @@ public final class CostModel {
 
     private static final Machine H200 = new Machine("H200 at 1.6 GHz", 132, 1.6e9, 4096, 16, 4, 128, 6154, 4.3e12);
 
-    /** Counts of one kernel; tiles are those that the busiest multiprocessor does. */
+    /** Counts of one kernel; tiles are those of the busiest multiprocessor. */
     private record Counts(
             double tiles,
             double kBlocks,
@@ -100,25 +100,25 @@ public final class CostModel {
             return Math.ceil((double) d / K_BLOCK);
         }
 
-        /** Bytes of n + m rows of features of so many bytes each. */
+        /** Returns the bytes of n + m rows of features. */
         double features(double bytes) {
             return ((double) n + m) * d * bytes;
         }
 
-        /** Stripes of rows that the forward pass is made in, so that their statistics fit their budget. */
+        /** Returns the number of stripes of rows of the forward pass, whose statistics must fit the budget. */
         double stripes(HopperTiling tiling) {
             return Math.ceil((double) (tiling.rowStatisticBytes() + tiling.columnStatisticBytes()) / STRIPE_BYTES);
         }
 
-        /** The same pairs in rectangles of at most {@link #MOST_SUMMED}. */
+        /** Divides the pairs into rectangles of at most {@link #MOST_SUMMED}. */
         double rectangles(int count) {
             return Math.ceil((double) count / MOST_SUMMED);
         }
     }
 
     /**
-     * Seconds of tiles of 128 x 256: the products with copies under way, then the epilogue, in which copies fill the
-     * ring.
+     * Returns the seconds of tiles of 128 x 256: products that overlap with copies, then the epilogue, during which
+     * copies fill the pipeline stages.
      */
     private double seconds(Counts counts) {
         double products = counts.kBlocks * 2 * TILE_ROWS * TILE_COLUMNS * K_BLOCK / machine.flops;
@@ -138,7 +138,7 @@ public final class CostModel {
         return Math.ceil(pieces / machine.multiprocessors);
     }
 
-    /** Kernels by name, in order, in seconds; with products kept from the forward pass or made again. */
+    /** Returns seconds by kernel, in launch order; products are stored by the forward pass or recomputed. */
     private Map<String, Double> kernels(Problem p, boolean kept) {
         HopperTiling tiling = p.tiling(machine);
         double stripes = p.stripes(tiling);
@@ -178,7 +178,7 @@ public final class CostModel {
         return seconds;
     }
 
-    /** G in place: 4 bytes, an exponential and half an instruction of a warp for each pair. */
+    /** Computes G in place: 4 bytes, one exponential and half a warp instruction for each pair. */
     private double keptGradients(Problem p) {
         double pairs = (double) p.n * p.m;
         double clocks = pairs
@@ -187,7 +187,7 @@ public final class CostModel {
         return LAUNCH + Math.max(clocks / machine.hertz, 4 * pairs / machine.hbmBytesPerSecond);
     }
 
-    /** [rows, summed] x [summed, d] from rectangles of G, added up in memory. */
+    /** The products [rows, summed] x [summed, d] of rectangles of G, summed in memory. */
     private double product(Problem p, int rows, int summed) {
         double rowParts = p.rectangles(rows);
         double sumParts = p.rectangles(summed);
@@ -250,7 +250,7 @@ public final class CostModel {
         return milliseconds == null ? "" : String.format(Locale.ROOT, " /%8.3f", milliseconds);
     }
 
-    /** Lines "n,d,kernel,milliseconds" with n = m; lines that begin with # are comments. */
+    /** Reads lines "n,d,kernel,milliseconds" with n = m; lines that begin with # are comments. */
     private static Map<String, Double> measurements(Path file) throws IOException {
         Map<String, Double> measured = new HashMap<>();
         for (String line : Files.readAllLines(file)) {
@@ -278,7 +278,7 @@ public final class CostModel {
     }
 
     /**
-     * Milliseconds of a product of images with C in f32 on an H200.
+     * Returns the milliseconds of a product of packed operands with C in f32 on an H200.
      *
      * @param parts of k that are summed apart
      */

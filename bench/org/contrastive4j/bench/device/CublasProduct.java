@@ -19,7 +19,7 @@ import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 
 /**
- * Rate of one large square matrix product by cuBLAS, called without the library: C = A^T B with sums in f32 and C of
+ * Rate of one large square matrix product by cuBLAS, called directly: C = A^T B with sums in f32 and C of
  * the type of A and B.
  *
  * <p>Elements are random multiples of a power of two that the type holds exactly; a few elements of C are
@@ -81,7 +81,7 @@ final class CublasProduct implements AutoCloseable {
     private final CUdevice device = new CUdevice();
     private final cublasHandle handle = new cublasHandle();
 
-    /** @throws LinkageError when there is no cuBLAS that loads */
+    /** @throws LinkageError if cuBLAS does not load */
     CublasProduct() {
         JCublas2.setExceptionsEnabled(true);
         check(JCudaDriver.cuInit(0), "cuInit");
@@ -105,7 +105,7 @@ final class CublasProduct implements AutoCloseable {
     }
 
     /**
-     * Operations per second of the median of {@value REPEATS} products, after {@value WARM} others.
+     * Returns operations per second at the median of {@value REPEATS} products, after {@value WARM} warm-up products.
      *
      * @throws IllegalStateException when an element of C is wrong
      */
@@ -198,7 +198,7 @@ final class CublasProduct implements AutoCloseable {
         return milliseconds[0];
     }
 
-    /** Column i of A times column j of B, for a few i and j. */
+    /** Returns column i of A times column j of B for sampled i and j. */
     private static void verify(Type type, int size, float[][] values, CUdeviceptr product) {
         ByteBuffer element = ByteBuffer.allocateDirect(type.bytes).order(ByteOrder.nativeOrder());
         for (int sample = 0; sample < 16; sample++) {

@@ -8,8 +8,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
 /**
- * Rows of both sides, not yet of length 1: u is random, v half of its u and random for the rest. The same
- * for the same seed.
+ * Rows of both sides before normalisation: u is random, v is half its u plus random numbers. Equal seeds
+ * give equal rows.
  */
 record Features(float[][] u, float[][] v) {
     private static final int CHUNK_BYTES = 64 << 20;
@@ -31,7 +31,7 @@ record Features(float[][] u, float[][] v) {
         return u[0].length;
     }
 
-    /** Rows as f32 on the device; the caller closes it. */
+    /** Uploads rows as f32; the caller closes the storage. */
     static DeviceStorage upload(PtxDevice device, float[][] rows) {
         long rowBytes = 4L * rows[0].length;
         DeviceStorage storage = device.allocate(rows.length * rowBytes);

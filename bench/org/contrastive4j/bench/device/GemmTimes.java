@@ -25,11 +25,11 @@ import org.contrastive4j.internal.ptx.HopperGemm;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Device time of the library's 16-bit matrix products on sm_90a beside those of the device maker's library, and beside
- * what {@link CostModel} predicts: the square products that rates are quoted of, and those of an encoder's layers.
+ * Device time of the library's 16-bit matrix products on sm_90a, next to cuBLAS and the {@link CostModel}: square
+ * products and the products of an encoder's layers.
  *
  * <p>Some elements of each product are compared with f64 first. Writes {@code gemm.json} after every case. Exits with 1
- * when a product was wrong.
+ * if a product was wrong.
  */
 public final class GemmTimes {
     private static final Map<String, String> USUAL = Map.of(
@@ -58,7 +58,7 @@ public final class GemmTimes {
         stream = device.stream();
     }
 
-    /** A product by its name, layout:m:n:k. */
+    /** Parses a product, layout:m:n:k. */
     private static HopperGemm.Product product(String name) {
         String[] parts = name.split(":");
         int[] sizes = Arrays.stream(parts).skip(1).mapToInt(Integer::parseInt).toArray();
@@ -66,7 +66,7 @@ public final class GemmTimes {
                 parts[0].charAt(0) == 't', parts[0].charAt(1) == 't', 1, sizes[0], sizes[1], sizes[2]);
     }
 
-    /** Multiples of 1 / most, which 16 bits hold. */
+    /** Returns multiples of 1 / most, which are exact in 16 bits. */
     private static float[][] matrix(long seed, int rows, int columns, int most) {
         float[][] matrix = Features.random(seed, rows, columns).u();
         Arrays.stream(matrix).parallel().forEach(row -> {
@@ -124,7 +124,7 @@ public final class GemmTimes {
         return line;
     }
 
-    /** Column-major: C^T = op(B)^T op(A)^T; C in 16 bits, as such libraries are fastest. */
+    /** Column-major: C^T = op(B)^T op(A)^T; C in 16 bits, the fastest type of result. */
     private void library(
             Map<String, Object> line,
             HopperGemm.Product p,
@@ -183,7 +183,7 @@ public final class GemmTimes {
         line.put(whose + "Teraflops", 2e-9 * p.m() * p.n() * p.k() / milliseconds);
     }
 
-    /** Median, after one run that is not counted. */
+    /** Returns the median after one warm-up run. */
     private double milliseconds(Runnable work) {
         double[] times = new double[repeats];
         for (int i = -1; i < repeats; i++) {
@@ -213,7 +213,7 @@ public final class GemmTimes {
             }
             c.download(4 * ((long) i * p.n() + j), element.clear());
             double error = Math.abs(element.getFloat(0) - sum) / (size * (4 + p.k() / 16.0) * 0x1p-23);
-            furthest = error >= 0 ? Math.max(furthest, error) : Double.POSITIVE_INFINITY; // not a number either
+            furthest = error >= 0 ? Math.max(furthest, error) : Double.POSITIVE_INFINITY; // NaN too
         }
         line.put("errorInBounds", furthest);
         line.put("agrees", furthest <= 1);

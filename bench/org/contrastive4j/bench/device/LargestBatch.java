@@ -29,7 +29,7 @@ final class LargestBatch {
     private final long stripeBytes;
     private final Runnable trim;
 
-    /** @param trim gives kept memory back */
+    /** @param trim releases cached memory */
     LargestBatch(PtxDevice device, double scale, int block, long stripeBytes, Runnable trim) {
         this.device = device;
         this.scale = scale;
@@ -38,14 +38,14 @@ final class LargestBatch {
         this.trim = trim;
     }
 
-    /** What the last run left. */
+    /** Results of the last run. */
     private record Values(double milliseconds, double loss, double[][] dx, double[][] dy) {}
 
     private static double operations(boolean gradients, int n, int d) {
         return (gradients ? 8.0 : 2.0) * n * n * d;
     }
 
-    /** Of all sizes from twice the block, which is run twice, to the most. */
+    /** All sizes from twice the block, which is run twice, to the largest. */
     static double operations(boolean gradients, int block, int most, int d) {
         double sum = 2 * operations(gradients, block, d);
         for (int n = block; n < most; ) {
@@ -56,7 +56,7 @@ final class LargestBatch {
     }
 
     /**
-     * One line for each size tried; the last says why there are no more.
+     * Returns one line for each size; the last line names the reason for stopping.
      *
      * @param most pairs of the last size, at least 4 million for a full run; a multiple of the block
      * @param deadline of System.nanoTime: a size that should take longer, by the one before, is not begun
@@ -118,7 +118,7 @@ final class LargestBatch {
                 .toArray(double[][]::new);
     }
 
-    /** Timed once, the block after a run to warm up. The rows compared are of the last copy of the block. */
+    /** Times one run, the block after a warm-up. The compared rows are those of the last copy of the block. */
     private Values run(Kind kind, boolean gradients, Features features, int n) {
         trim.run();
         try (DeviceStream stream = device.newStream();

@@ -21,7 +21,7 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** What it costs Java to start a kernel that does nothing, and to take memory on a stream. */
+/** Host time of a launch of an empty kernel and of a stream-ordered allocation. */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
@@ -70,7 +70,7 @@ public class LaunchBenchmark {
         opened.close();
     }
 
-    /** Per launch of {@value BATCH}, the waiting at their end included. */
+    /** Time per launch of {@value BATCH} launches with one synchronisation at the end. */
     @Benchmark
     @OperationsPerInvocation(BATCH)
     public void launch() {
@@ -86,7 +86,7 @@ public class LaunchBenchmark {
         stream.synchronize();
     }
 
-    /** Per launch of {@value BATCH} that one graph holds. */
+    /** Time per launch of {@value BATCH} launches in one graph. */
     @Benchmark
     @OperationsPerInvocation(BATCH)
     public void graph() {
@@ -94,7 +94,7 @@ public class LaunchBenchmark {
         stream.synchronize();
     }
 
-    /** Per take and give back, in stream order. */
+    /** Time of one stream-ordered allocation and its release. */
     @Benchmark
     @OperationsPerInvocation(BATCH)
     public void allocate() {

@@ -22,7 +22,8 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
     private static final int WARM = 1;
 
     /**
-     * By cuBLAS; where that does not load, by the library's own product kernel, which makes a share say less.
+     * Measures with cuBLAS, or, if cuBLAS does not load, with the product kernel of this library: shares of that rate
+     * are optimistic.
      *
      * @param repeats of the own kernel
      */
@@ -50,7 +51,7 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
                 "NOT cuBLAS but gemm_*_nt_sm90a of this library, so shares flatter it; " + why, size, flops);
     }
 
-    /** [size, size] x [size, size]^T of random numbers. */
+    /** The product [size, size] x [size, size]^T of random numbers. */
     private static double own(PtxDevice device, Precision precision, int size, int repeats) {
         HopperGemm gemm = new HopperGemm(device, precision);
         HopperGemm.Product product = new HopperGemm.Product(false, true, 1, size, size, size);
@@ -82,7 +83,7 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         }
     }
 
-    /** The larger of two, type by type: the machine's rate before and after the work. */
+    /** Returns the larger of the rates before and after the measurements, for each type. */
     MatrixRate orMore(MatrixRate other) {
         Map<String, Double> most = new LinkedHashMap<>(flops);
         other.flops.forEach((type, rate) -> most.merge(type, rate, Math::max));

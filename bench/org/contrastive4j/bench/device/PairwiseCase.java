@@ -15,9 +15,9 @@ import org.contrastive4j.internal.ptx.PtxNormalize;
 import org.contrastive4j.internal.ptx.RowLayout;
 import org.contrastive4j.tensor.Precision;
 
-/** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
+/** Symmetric InfoNCE of n pairs of width d in one precision, with its device buffers. */
 final class PairwiseCase implements AutoCloseable {
-    /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
+    /** Precision of features and gradient matrix, and the kernels: for sm_90a or portable. */
     enum Kind {
         BF16(Precision.BF16, false, 1e-2),
         F16(Precision.F16, false, 2e-3),
@@ -57,7 +57,7 @@ final class PairwiseCase implements AutoCloseable {
         }
     }
 
-    /** The launches of one evaluation; nothing waits. */
+    /** The launches of one evaluation, asynchronous. */
     interface Launches {
         void run(DeviceStream stream, double rowWeight, double columnWeight);
     }
@@ -84,7 +84,7 @@ final class PairwiseCase implements AutoCloseable {
     private DeviceStorage workspace;
 
     /**
-     * Takes the memory.
+     * Allocates the buffers.
      *
      * @param scale the logit scale
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
@@ -168,7 +168,7 @@ final class PairwiseCase implements AutoCloseable {
         return dx == null ? null : new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
     }
 
-    /** The kernels, loaded through that device: this case's own, or one that watches it. */
+    /** Kernels loaded through the device of this case or through a {@link TimedDevice} on it. */
     Launches launches(PtxDevice through) {
         if (!kind.isPortable()) {
             HopperInfoNce loss = hopper(through);
@@ -197,7 +197,7 @@ final class PairwiseCase implements AutoCloseable {
         };
     }
 
-    /** All bytes of what is written = 0xFF, so that what is left out is NaN. */
+    /** Fills the outputs with bytes 0xFF, so that elements that are not written are NaN. */
     void poison(DeviceStream stream) {
         stream.fill(result, (byte) -1);
         if (dx != null) {
@@ -207,7 +207,7 @@ final class PairwiseCase implements AutoCloseable {
         }
     }
 
-    /** Mean loss of the last run. */
+    /** Returns the mean loss of the last run. */
     double loss() {
         return bytes(result, 0, InfoNceKernels.RESULT_BYTES).getDouble(0);
     }

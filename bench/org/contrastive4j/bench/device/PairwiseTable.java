@@ -8,7 +8,7 @@ import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.CudaDevice;
 
-/** The results of {@link PairwiseTimes} for people. */
+/** Prints the results of {@link PairwiseTimes} as a table. */
 final class PairwiseTable {
     private static final String[] MODEL = {
         "normalize",
@@ -102,7 +102,7 @@ final class PairwiseTable {
         return kernel;
     }
 
-    /** Milliseconds by the names of {@link CostModel}. */
+    /** Returns milliseconds by kernel name of {@link CostModel}. */
     static Map<String, Double> byModelName(Map<String, Object> line) {
         Map<String, Double> times = new LinkedHashMap<>();
         ((Map<?, ?>) line.get("kernels"))

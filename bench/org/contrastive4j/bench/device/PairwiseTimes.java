@@ -24,11 +24,11 @@ import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Device time of value and gradients of the pairwise loss: right first, then as one graph and kernel by kernel,
- * beside the rate of a large matrix product of the same run and the prediction of {@link CostModel}; then the
+ * next to the rate of a large matrix product of the same run and the prediction of {@link CostModel}; then the
  * largest batch that fits.
  *
  * <p>Writes {@code times.json} after every case, so that a run that is stopped leaves what it had, and a table to the
- * output at the end. Exits with 1 when something disagreed.
+ * output at the end. The exit status is 1 if a comparison failed.
  */
 public final class PairwiseTimes {
     private static final int MOST_REPEATS = 40;
@@ -94,7 +94,7 @@ public final class PairwiseTimes {
                 .writeValue(options.out().resolve("times.json").toFile(), report);
     }
 
-    /** @param late the portable cases that take seconds each, or all others */
+    /** @param late whether to run the portable cases, which take seconds each, or all other cases */
     private void cases(boolean late) throws IOException {
         for (int n : options.sizes()) {
             for (int d : options.widths()) {
@@ -122,7 +122,7 @@ public final class PairwiseTimes {
         }
     }
 
-    /** Rate expected of a kind, before it was seen. */
+    /** Expected rate of a kind before its first measurement. */
     private double expectedFlops(Kind kind) {
         double seen = cases.stream()
                 .filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
@@ -173,7 +173,7 @@ public final class PairwiseTimes {
         } catch (OutOfBudgetException e) {
             line.put("skipped", "out of memory: " + e.getMessage());
             return line;
-        } catch (DeviceException e) { // the others may still run, unless the device is lost
+        } catch (DeviceException e) { // other cases can still run unless the device is lost
             line.put("failed", e.toString());
             allAgree = false;
             return line;
@@ -183,7 +183,7 @@ public final class PairwiseTimes {
         return line;
     }
 
-    /** Graph and kernels, each several times; between repetitions of the graph the L2 cache gets other contents. */
+    /** Times the graph and each kernel several times; the L2 cache is evicted between repetitions of the graph. */
     private void time(
             Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
         try (DeviceStream.Graph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
@@ -221,8 +221,8 @@ public final class PairwiseTimes {
     }
 
     /**
-     * Medians of each kernel's time, its launches together; the graph before keeps the stream busy while
-     * launches are given.
+     * Returns the median time of each kernel, summed over its launches; a graph launched before keeps the stream busy
+     * while the host enqueues the launches.
      */
     private Map<String, Double> kernels(PairwiseCase loss, DeviceStream.Graph graph, DeviceStream stream, int repeats) {
         Map<String, double[]> times = new LinkedHashMap<>();
@@ -255,7 +255,7 @@ public final class PairwiseTimes {
         }
     }
 
-    /** Value and gradients at the greatest width that there is time for; where there is none, the value alone. */
+    /** Value and gradients at the largest width that the time allows; otherwise the value alone. */
     private void largest() {
         Kind kind = device.facts().architecture() == 90 ? Kind.BF16 : Kind.BF16_PORTABLE;
         if (options.largest() <= options.block() || !options.kinds().contains(kind)) {
@@ -281,7 +281,7 @@ public final class PairwiseTimes {
         allAgree &= largest.stream().noneMatch(line -> Boolean.FALSE.equals(line.get("agrees")));
     }
 
-    /** One evaluation of each case and nothing else, for profilers. */
+    /** Evaluates each case once, for profilers. */
     private void once() {
         for (int n : options.sizes()) {
             for (int d : options.widths()) {

@@ -8,7 +8,7 @@ import java.util.TreeMap;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
 
 /**
- * What {@link PairwiseTimes} measures; each is given as name=value.
+ * Options of {@link PairwiseTimes}, each given as name=value.
  *
  * @param device as for {@code Backend.device}
  * @param out folder of results

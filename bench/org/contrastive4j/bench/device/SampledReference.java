@@ -36,7 +36,7 @@ record SampledReference(double[][] gradients) {
         return new SampledReference(gradients(x, other, samples, scale, losses, d));
     }
 
-    /** p_ij = exp(s_ij - s_ii - loss_i), so that no array of them need be kept. */
+    /** p_ij = exp(s_ij - s_ii - loss_i), computed when needed instead of stored. */
     private static double[][] gradients(
             double[][] x, float[][] other, int[] samples, double scale, double[] losses, int d) {
         int n = other.length;

@@ -21,8 +21,8 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * How fast the simulator executes: millions of lane instructions per second of arithmetic, and seconds
- * of one wgmma tile.
+ * Throughput of the simulator: millions of arithmetic lane instructions per second, and the time of
+ * one wgmma tile.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
@@ -82,7 +82,7 @@ public class SimulatorBenchmark {
             }
             """;
 
-    /** Off, or all of them. */
+    /** Whether the checkers of the simulator are on: none or all. */
     @Param({"false", "true"})
     boolean checks;
 
@@ -114,7 +114,7 @@ public class SimulatorBenchmark {
         alu.launch(device.stream(), Launch.of(1, THREADS), out, ROUNDS);
     }
 
-    /** The same of {@value BLOCKS} blocks, on all cores together. */
+    /** Millions of lane instructions per second of {@value BLOCKS} blocks on all cores. */
     @Benchmark
     @OperationsPerInvocation(BLOCKS * LANE_INSTRUCTIONS)
     public void aluOnAllCores() {

@@ -13,11 +13,11 @@ import org.contrastive4j.device.PtxModule.Kernel;
 import org.contrastive4j.device.PtxModule.Launch;
 
 /**
- * Puts an event before and after each launch of kernels that were loaded through it; everything else is the device
- * behind it. For one thread.
+ * Records an event before and after each launch of a kernel that was loaded through it and forwards everything else to
+ * the wrapped device. Not thread-safe.
  *
  * <p>Work should be waiting in the stream when the launches are given, otherwise the host's time between event and
- * launch is in the times.
+ * launch is part of the times.
  */
 final class TimedDevice implements PtxDevice {
     private record Span(String kernel, DeviceStream.Event begin, DeviceStream.Event end) {}
@@ -30,8 +30,8 @@ final class TimedDevice implements PtxDevice {
     }
 
     /**
-     * Milliseconds of each kernel since the last call, in the order of first launch, all its launches
-     * together; waits for them.
+     * Synchronises and returns the milliseconds of each kernel since the last call, summed over its launches, in the
+     * order of first launch.
      */
     Map<String, Double> take() {
         Map<String, Double> times = new LinkedHashMap<>();
@@ -172,7 +172,7 @@ final class TimedDevice implements PtxDevice {
         return device.limitBytes();
     }
 
-    /** Gives the events back; the device behind this stays open. */
+    /** Destroys the events; the wrapped device stays open. */
     @Override
     public void close() {
         take();

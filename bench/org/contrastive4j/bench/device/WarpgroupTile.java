@@ -122,12 +122,12 @@ final class WarpgroupTile implements AutoCloseable {
                 .collect(Collectors.joining(between));
     }
 
-    /** Small whole numbers, exact in bf16 and in every sum. */
+    /** Returns small integers, whose sums are exact in bf16 products. */
     private static int value(int row, int k, int prime) {
         return (row * prime + k * 3) % 17 - 8;
     }
 
-    /** Stage after stage, each as shared memory wants it: rows of 128 bytes, chunks of 16 bytes swizzled by the row. */
+    /** Packs stage after stage in the layout of shared memory: rows of 128 bytes, 16-byte chunks swizzled by row. */
     private DeviceStorage operand(int rows, int prime) {
         ByteBuffer bytes = ByteBuffer.allocateDirect(rows * DEPTH * 2).order(ByteOrder.nativeOrder());
         for (int row = 0; row < rows; row++) {
@@ -142,7 +142,7 @@ final class WarpgroupTile implements AutoCloseable {
         return storage;
     }
 
-    /** Computes it once. */
+    /** Launches the kernel once. */
     void run() {
         kernel.launch(device.stream(), Launch.of(1, 256).shared((ROWS + COLUMNS) * STAGE * 2), a, b, out);
     }

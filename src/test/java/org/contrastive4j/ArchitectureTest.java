@@ -182,11 +182,17 @@ class ArchitectureTest {
         return found;
     }
 
+    /** Returns whether a package may import another one, directly or through the packages that it may import. */
+    static boolean reaches(String packageName, String other) {
+        return MAY_IMPORT.getOrDefault(packageName, List.of()).stream()
+                .anyMatch(next -> next.equals(other) || reaches(next, other));
+    }
+
     private static List<Path> sources() throws IOException {
         return sources(MAIN);
     }
 
-    private static List<Path> sources(Path folder) throws IOException {
+    static List<Path> sources(Path folder) throws IOException {
         try (Stream<Path> files = Files.walk(folder)) {
             return files.filter(file -> file.toString().endsWith(".java")).toList();
         }

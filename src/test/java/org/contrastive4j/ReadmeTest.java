@@ -3,6 +3,7 @@ package org.contrastive4j;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -13,6 +14,8 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import javax.tools.JavaCompiler;
+import javax.tools.ToolProvider;
 import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
@@ -28,6 +31,7 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The Java snippets of README.md: each runs here, and its text must occur in this file. */
 class ReadmeTest {
@@ -189,6 +193,23 @@ class ReadmeTest {
             int found = pom.indexOf(line);
             assertTrue(found >= 0 && found < pom.indexOf("<properties>"), line);
         }
+    }
+
+    /** The program that README.md links to, which is built apart from this project. */
+    @Test
+    void linkedProgram_compiles(@TempDir Path folder) {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        ByteArrayOutputStream errors = new ByteArrayOutputStream();
+        int status = compiler.run(
+                null,
+                null,
+                errors,
+                "-cp",
+                System.getProperty("java.class.path"),
+                "-d",
+                folder.toString(),
+                "src/it/link/src/main/java/org/example/Link.java");
+        assertEquals(0, status, errors::toString);
     }
 
     @Test

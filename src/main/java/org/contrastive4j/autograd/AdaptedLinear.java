@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Backward with h = dropout(x) A^T: dh = scale dy B, dB += scale dy^T h, dA += dh^T dropout(x), and dx = dy w^T +
  * dropout(dh A). Source: Hu et al., LoRA: low-rank adaptation of large language models, ICLR 2022.
+ *
+ * <p>Tested by {@code LoraAdapterTest}.
  */
 final class AdaptedLinear extends Function {
     private final boolean biased;

@@ -13,6 +13,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Forward declares which tensors backward reads, with {@link Forward#save}, {@link Forward#saveOutput} and {@link
  * Forward#keep}. All other tensors that it allocates, except its outputs, are freed when it returns.
+ *
+ * <p>Tested by {@code FunctionsTest}.
  */
 public abstract class Function {
     private final String name;

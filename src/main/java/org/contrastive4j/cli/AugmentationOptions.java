@@ -10,7 +10,11 @@ import org.contrastive4j.train.TrainConfig;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Options of the random changes of pictures and captions: a named augmentation, and changes of it. */
+/**
+ * Options of the random changes of pictures and captions: a named augmentation, and changes of it.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 final class AugmentationOptions {
     static final String NAME = "--augmentation";
 

@@ -19,7 +19,11 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Compares losses and batch sizes on the data of a user. */
+/**
+ * Compares losses and batch sizes on the data of a user.
+ *
+ * <p>Tested by {@code ComparisonTest}.
+ */
 @Command(
         name = "compare-losses",
         mixinStandardHelpOptions = true,

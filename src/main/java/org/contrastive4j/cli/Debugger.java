@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Stops a launch at lines and accesses and shows registers: reads one command a line, so that a script can be its
  * input.
+ *
+ * <p>Tested by {@code PtxRunTest}.
  */
 final class Debugger implements Observer {
     private static final String HELP = """

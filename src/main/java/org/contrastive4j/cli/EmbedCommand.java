@@ -19,7 +19,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Writes the representations of pairs to files. */
+/**
+ * Writes the representations of pairs to files.
+ *
+ * <p>Tested by {@code EmbeddingFilesTest}.
+ */
 @Command(
         name = "embed",
         mixinStandardHelpOptions = true,

@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import java.util.zip.CRC32;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
@@ -28,7 +27,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
-/** Measures a trained model. */
+/**
+ * Measures a trained model.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,
@@ -170,9 +173,11 @@ final class EvalCommand implements Callable<Integer> {
     /** Classifies all pairs of data that were not trained on; the probe is tested on a fifth of the pictures. */
     private void classifyAll(Ops ops, PairDataset pairs, Embedder embedder) {
         List<Integer> all = ids(pairs);
-        Map<Boolean, List<Integer>> tested = all.stream()
-                .collect(Collectors.partitioningBy(id -> isTested(pairs.pair(id).picture())));
-        classify(ops, pairs, embedder, tested.get(false), tested.get(true), all);
+        List<Integer> tested =
+                all.stream().filter(id -> isTested(pairs.pair(id).picture())).toList();
+        List<Integer> trained =
+                all.stream().filter(id -> !isTested(pairs.pair(id).picture())).toList();
+        classify(ops, pairs, embedder, trained, tested, all);
     }
 
     /** Returns whether a picture is in the test part of the probe: by its key, so that all its captions are. */

@@ -15,7 +15,11 @@ import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Program;
 import org.jspecify.annotations.Nullable;
 
-/** NVIDIA's ptxas as a program of its own, for PTX that is newer than the assembler inside this process. */
+/**
+ * NVIDIA's ptxas as a program of its own, for PTX that is newer than the assembler inside this process.
+ *
+ * <p>Tested by {@code PtxRunTest}.
+ */
 final class ExternalAssembler {
     private static final Pattern COMPILING = Pattern.compile("Compiling entry function '([^']+)'");
     private static final Pattern SPILLS =

@@ -18,7 +18,11 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Option;
 
-/** Options of a report of all findings of the simulator, and the report. */
+/**
+ * Options of a report of all findings of the simulator, and the report.
+ *
+ * <p>Tested by {@code PtxCommandsTest}.
+ */
 final class FaultReport {
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 

@@ -13,7 +13,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
-/** Options that choose a pretrained model and its weights. */
+/**
+ * Options that choose a pretrained model and its weights.
+ *
+ * <p>Tested by {@code PretrainedCommandsTest}.
+ */
 final class FromOptions {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec command;

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * One {@code --arg}: a buffer or a number.
  *
+ * <p>Tested by {@code PtxCommandsTest}.
+ *
  * @param text of the option
  * @param direction in or out; null for a number
  * @param element type of the number or of the elements

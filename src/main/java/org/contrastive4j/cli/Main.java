@@ -18,7 +18,11 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 
-/** Entry point of the command line. */
+/**
+ * Entry point of the command line.
+ *
+ * <p>Tested by {@code CommandLineTest}.
+ */
 @Command(
         name = "contrastive4j",
         mixinStandardHelpOptions = true,

@@ -19,6 +19,8 @@ import org.contrastive4j.data.DataException;
 /**
  * Matrices in NumPy's {@code .npy} format: written row by row as little-endian f32 in version 1.0, read from f32 and
  * f64 in any version.
+ *
+ * <p>Tested by {@code EmbeddingFilesTest}.
  */
 final class NpyFile {
     private static final int ALIGNMENT = 64;

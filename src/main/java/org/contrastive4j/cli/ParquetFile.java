@@ -30,6 +30,8 @@ import org.contrastive4j.data.Pair;
 /**
  * Representations of pairs in one Parquet file: a row for each pair, a list of f32 for each representation. Columns are
  * not compressed: f32 hardly shrinks, and no codec with native code is needed.
+ *
+ * <p>Tested by {@code EmbeddingFilesTest}.
  */
 final class ParquetFile {
     private static final String OF_PICTURE = "picture_embedding";

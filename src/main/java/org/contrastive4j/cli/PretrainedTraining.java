@@ -23,7 +23,11 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 
-/** The options of {@code train --from}, which trains a pretrained model instead of a new one. */
+/**
+ * The options of {@code train --from}, which trains a pretrained model instead of a new one.
+ *
+ * <p>Tested by {@code PretrainedCommandsTest}.
+ */
 final class PretrainedTraining {
     private static final double WHOLE_RATE = 1e-5;
     private static final double LORA_RATE = 1e-4;

@@ -25,7 +25,11 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Reports registers, spills and occupancy of the kernels in PTX files, without a GPU. */
+/**
+ * Reports registers, spills and occupancy of the kernels in PTX files, without a GPU.
+ *
+ * <p>Tested by {@code PtxCommandsTest}.
+ */
 @Command(
         name = "check",
         mixinStandardHelpOptions = true,

@@ -29,7 +29,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** Launches one kernel of a PTX file. */
+/**
+ * Launches one kernel of a PTX file.
+ *
+ * <p>Tested by {@code PtxCommandsTest}.
+ */
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,

@@ -18,7 +18,11 @@ import org.contrastive4j.internal.parse.Preprocessed;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Reads PTX files and expands their preprocessor lines. */
+/**
+ * Reads PTX files and expands their preprocessor lines.
+ *
+ * <p>Tested by {@code PtxCommandsTest}.
+ */
 final class PtxSource {
     private static final Pattern DYNAMIC = Pattern.compile("(?m)^.*//.*\\bdynamic shared (\\d{1,7}) bytes");
 

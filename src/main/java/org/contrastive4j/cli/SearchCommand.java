@@ -20,7 +20,11 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Finds the pictures that match a text. */
+/**
+ * Finds the pictures that match a text.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 @Command(
         name = "search",
         mixinStandardHelpOptions = true,

@@ -16,7 +16,11 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 
-/** Options of every command that trains; the defaults are those of {@link TrainConfig#emoji}. */
+/**
+ * Options of every command that trains; the defaults are those of {@link TrainConfig#emoji}.
+ *
+ * <p>Tested by {@code CommandLineTest}.
+ */
 final class SharedOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
     static final String NO_GROUP = "none";

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The width is read before each write, so the line adapts to a resized window. JLine only provides the width: it
  * installs no signal handlers, so Ctrl-C reaches the shutdown hooks of the JVM.
+ *
+ * <p>Tested by {@code ProgressTest}.
  */
 final class StatusLine implements AutoCloseable {
     /** Silent, since a terminal that JLine cannot open costs only the progress line. */

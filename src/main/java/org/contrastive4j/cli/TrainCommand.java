@@ -22,7 +22,11 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
-/** Trains an image and a text encoder. */
+/**
+ * Trains an image and a text encoder.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 @Command(
         name = "train",
         mixinStandardHelpOptions = true,

@@ -18,7 +18,11 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 
-/** Options of one training run. */
+/**
+ * Options of one training run.
+ *
+ * <p>Tested by {@code ResumeOptionsTest}.
+ */
 final class TrainOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
 

@@ -17,7 +17,11 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Compares the gradients of chunked and whole batches on this machine. */
+/**
+ * Compares the gradients of chunked and whole batches on this machine.
+ *
+ * <p>Tested by {@code CommandsTest}.
+ */
 @Command(
         name = "verify-gradcache",
         mixinStandardHelpOptions = true,

@@ -23,7 +23,11 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Classifies pictures by their similarity to the texts of classes. */
+/**
+ * Classifies pictures by their similarity to the texts of classes.
+ *
+ * <p>Tested by {@code PretrainedCommandsTest}.
+ */
 @Command(
         name = "zero-shot",
         mixinStandardHelpOptions = true,

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Returns training batches in order while the next ones are made on other threads. The batches are the same for any
  * number of threads and wherever the run was resumed.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 public final class BatchLoader implements AutoCloseable {
     private static final int KEPT_POSITIONS = 4; // of batches that were returned

@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Makes batches of given samples: decoded, augmented, tokenised. Pictures are decoded on the threads of the pool that
  * the caller runs in, or of the common pool; the result depends only on the arguments and the data.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 public final class BatchMaker {
     private static final long MOST_CACHED_BYTES = 256L << 20;

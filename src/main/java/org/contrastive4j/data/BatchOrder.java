@@ -14,6 +14,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Which pairs form each batch: a function of the data, the seed and the number of the batch alone. No two pairs of a
  * batch share a picture, a concept or a token sequence.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 public interface BatchOrder {
     /**
@@ -190,9 +192,9 @@ public interface BatchOrder {
         }
 
         /**
-         * Returns a number that pairs share when they are not each other's negatives, for keys that stay in a queue. Pairs
-         * may share it without that, when each conflicts with a third one. Reads all pairs once; for shards see {@link
-         * #labels(int[])}.
+         * Returns a number that pairs share when they are not each other's negatives, for keys that stay in a queue.
+         * Pairs may share it without that, when each conflicts with a third one. Reads all pairs once; for shards see
+         * {@link #labels(int[])}.
          *
          * @param id of a pair
          * @return 0 or more
@@ -214,8 +216,8 @@ public interface BatchOrder {
         }
 
         /**
-         * Returns numbers like {@link #label}, among given pairs alone: those of a batch and of a queue. Only these pairs
-         * are read, and a pair that was among those of the last call is not read again.
+         * Returns numbers like {@link #label}, among given pairs alone: those of a batch and of a queue. Only these
+         * pairs are read, and a pair that was among those of the last call is not read again.
          *
          * <p>Memory: 100 bytes for each of the given pairs.
          *

@@ -251,7 +251,7 @@ final class CaptionFile implements PairStore {
             for (CSVRecord record : parser) {
                 if (!isHeader) {
                     String picture = FolderPictures.file(normalised(get(record, "image")));
-                    contents.add(picture, pictures.path(picture));
+                    contents.add(picture, pictures.pathIfValid(picture));
                 }
                 isHeader = false;
             }

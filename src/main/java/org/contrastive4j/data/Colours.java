@@ -4,6 +4,8 @@ package org.contrastive4j.data;
  * Changes of colours in [pixels, 3] unsigned bytes, in place, with the rounding of Pillow.
  *
  * <p>Source: Pillow, ImageEnhance.py, src/libImaging/Blend.c and Convert.c; torchvision, functional_pil.py.
+ *
+ * <p>Tested by {@code AugmentationTest}.
  */
 final class Colours {
     private static final int CHANNELS = 3;

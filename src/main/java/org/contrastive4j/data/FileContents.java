@@ -5,10 +5,12 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Digest of the contents of many files, for noticing changes. In the order of the calls, the first 256 MiB are read as
@@ -35,13 +37,20 @@ final class FileContents {
         this.sampledLeft = sampled;
     }
 
-    /** Adds a file unless it was added before under the same name. A file that cannot be read counts as absent. */
-    void add(String name, Path file) {
+    /**
+     * Adds a file unless it was added before under the same name. A file that cannot be read counts as absent.
+     *
+     * @param file null for a file that cannot exist
+     */
+    void add(String name, @Nullable Path file) {
         if (!added.add(name)) {
             return;
         }
         print.add(name);
         try {
+            if (file == null) {
+                throw new NoSuchFileException(name);
+            }
             long size = Files.size(file);
             print.add(Long.toString(size));
             if (size <= wholeLeft) {

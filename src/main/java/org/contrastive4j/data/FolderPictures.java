@@ -3,6 +3,7 @@ package org.contrastive4j.data;
 import java.io.IOException;
 import java.lang.ref.SoftReference;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -44,6 +45,16 @@ final class FolderPictures {
     static String file(String picture) {
         Matcher fragment = FRAGMENT.matcher(picture);
         return fragment.matches() ? fragment.group(1) : picture;
+    }
+
+    /** Returns the path of a file, null for a name that this file system does not allow, such as "a:b" on Windows. */
+    @Nullable
+    Path pathIfValid(String name) {
+        try {
+            return path(name);
+        } catch (InvalidPathException notAllowed) {
+            return null;
+        }
     }
 
     Path path(String name) {

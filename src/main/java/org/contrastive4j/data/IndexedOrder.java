@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * (start + epoch) mod count of the concept, where start is random, so that all of them are shown equally often. A pair
  * that shares a picture, concept or token sequence with one of its batch waits for the next batch. The concepts that do
  * not fill a last batch are left to another epoch, whose order is different.
+ *
+ * <p>Tested by {@code IdentitiesTest}.
  */
 final class IndexedOrder implements BatchOrder {
     private static final int SPARES = 8;
@@ -54,7 +56,8 @@ final class IndexedOrder implements BatchOrder {
         }
         if (batch > unitOf.size()) {
             throw new DataException("batch of " + batch + " pairs: the training data has " + unitOf.size()
-                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size());
+                    + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size()
+                    + " pairs, in a command with --batch");
         }
         return units;
     }

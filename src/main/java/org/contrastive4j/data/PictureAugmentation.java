@@ -8,6 +8,8 @@ import org.contrastive4j.data.Augmentation.RandomResizedCrop;
  *
  * <p>Changes of photographs have random numbers of their own, so that the affine map draws the same numbers with and
  * without them.
+ *
+ * <p>Tested by {@code AugmentationTest}.
  */
 final class PictureAugmentation {
     private static final int TRIES = 10; // crops that do not fit, before the centre is taken

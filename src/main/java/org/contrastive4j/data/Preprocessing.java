@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * where decoders do. Pictures with a palette are resized to the nearest pixel, as Pillow does; pictures with an alpha
  * channel are weighted by it while they are resized, and then it is dropped.
  *
+ * <p>Tested by {@code CheckpointInputTest}.
+ *
  * @param size side of the result in pixels
  * @param fit how a picture that is not square becomes one
  * @param filter that resizes

@@ -8,6 +8,8 @@ import java.util.Arrays;
  *
  * <p>Two passes, rows first; weights are rounded to 22 bits and each pass to 8 bits, as there. Source: Pillow 9.4,
  * src/libImaging/Resample.c.
+ *
+ * <p>Tested by {@code CheckpointInputTest}.
  */
 final class Resampler {
     private static final int PRECISION = 22;

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * last part, and members that share a key are one pair. What is no complete pair is reported by name.
  *
  * <p>Source: webdataset documentation, "WebDataset format"; img2dataset documentation, "Output format".
+ *
+ * <p>Tested by {@code ShardsTest}.
  */
 final class ShardReader implements TarMembers.Visitor {
     private static final Set<String> PICTURES =

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * the held-out group's pictures of concepts never trained on. A concept is held out when its own hash with the seed is
  * in the held-out share of all hashes: pairs that are added or taken away change no other pair's side. Pairs without a
  * concept take the hash of their picture, so that all captions of a picture are on one side.
+ *
+ * <p>Tested by {@code CaptionFileTest}.
  */
 public final class Splits {
     private static final Set<String> TRAIN = Set.of("train", "training", "restval");

@@ -7,7 +7,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** Decodes the fields of tar headers. */
+/**
+ * Decodes the fields of tar headers.
+ *
+ * <p>Tested by {@code ShardsTest}.
+ */
 final class TarFields {
     private TarFields() {}
 

@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * 8 GiB and more, sparse members of all GNU formats. Only headers are read.
  *
  * <p>Source: POSIX.1-2017 pax interchange format; GNU tar manual, appendix on sparse formats.
+ *
+ * <p>Tested by {@code ShardsTest}.
  */
 final class TarMembers {
     static final int BLOCK = 512;

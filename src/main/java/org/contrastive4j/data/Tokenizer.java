@@ -21,6 +21,8 @@ import org.contrastive4j.data.BatchMaker.CaptionEncoder;
  * Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in training), then pieces, the single characters
  * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
  * rare words with subword units, ACL 2016.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 public final class Tokenizer implements CaptionEncoder {
     /** Id that fills up short captions. */

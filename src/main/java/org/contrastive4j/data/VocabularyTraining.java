@@ -18,6 +18,8 @@ import java.util.stream.Stream;
  * <p>Cost: counts of pairs are kept from merge to merge. A merge changes only the words that hold its pair, and only
  * the counts of the pairs in those words; the most frequent pair is the head of a queue, where outdated entries are
  * skipped.
+ *
+ * <p>Tested by {@code BatchesTest}.
  */
 final class VocabularyTraining {
     /** A pair of pieces with its count when the entry was made. */

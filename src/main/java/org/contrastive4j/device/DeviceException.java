@@ -2,7 +2,11 @@ package org.contrastive4j.device;
 
 import org.jspecify.annotations.Nullable;
 
-/** Thrown when a device or its driver refuses a request. */
+/**
+ * Thrown when a device or its driver refuses a request.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public class DeviceException extends RuntimeException {
     /**
      * Creates the exception.

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Unless a method says otherwise it enqueues and returns without waiting, as a call of the CUDA driver with a stream
  * does. Offsets and sizes are in bytes. Work of different streams is unordered until {@link #await} orders it.
+ *
+ * <p>Tested by {@code StreamOrderTest}.
  */
 public interface DeviceStream extends AutoCloseable {
     /**

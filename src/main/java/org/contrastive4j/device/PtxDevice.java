@@ -11,6 +11,8 @@ import org.contrastive4j.memory.Memory.Storage;
  * <p>Methods that take a {@link DeviceStream} enqueue work in the order of that stream and return without waiting;
  * {@link DeviceStorage#upload} and {@link DeviceStorage#download} wait for their copy. Every method may be called from
  * any thread.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public interface PtxDevice extends Memory {
     /**

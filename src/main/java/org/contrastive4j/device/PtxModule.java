@@ -6,7 +6,11 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.jspecify.annotations.Nullable;
 
-/** Kernels of one PTX text, loaded until its device is closed. */
+/**
+ * Kernels of one PTX text, loaded until its device is closed.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public interface PtxModule {
     /**
      * Returns the file name it was loaded under.
@@ -32,9 +36,11 @@ public interface PtxModule {
     Kernel kernel(String name);
 
     /**
-     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it does
-     * nothing.
+     * Returns the memory of a variable of the module, {@code __device__} or {@code __constant__} in CUDA; closing it
+     * does nothing.
      *
+     * @param name of the variable
+     * @return its memory, valid until the device is closed
      * @throws PtxException when there is no such variable
      */
     DeviceStorage variable(String name);
@@ -102,7 +108,7 @@ public interface PtxModule {
 
     /** Thrown for PTX text that is refused; names the file, the line where known, and the reason. */
     class PtxException extends RuntimeException {
-        /** File of the error; empty if the text did not come from a file. */
+        /** Name of the text. */
         private final String file;
         /** Line of the error, from 1; 0 if unknown. */
         private final int line;

@@ -28,6 +28,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Source: Ilharco et al., OpenCLIP, 2021, {@code train_one_epoch}.
  *
+ * <p>Tested by {@code LossOverEncodersTest}.
+ *
  * @param <B> the batch
  * @param <R> result of the loss
  */

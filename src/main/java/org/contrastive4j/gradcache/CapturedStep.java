@@ -37,6 +37,8 @@ import org.slf4j.LoggerFactory;
  * <p>The step must not synchronise with the host: its result is {@link Deferred}. Capture of a step that synchronises
  * fails with an exception of the backend that names the operation.
  *
+ * <p>Tested by {@code CapturedStepTest}.
+ *
  * @param <B> the batch
  * @param <R> result of the step
  */

@@ -16,6 +16,8 @@ import org.contrastive4j.tensor.Tensor;
  * <p>The memory of a chunk is modelled as a linear function of its number of samples. Two trial passes with few samples
  * per encoder determine this function. A trial runs backward with a zero gradient, which leaves the gradients of the
  * parameters unchanged.
+ *
+ * <p>Tested by {@code EncodersTest}.
  */
 final class ChunkPlanner<B> {
     /** Largest chunk chosen: matrix products reach full speed, and the rest of the budget can keep activations. */

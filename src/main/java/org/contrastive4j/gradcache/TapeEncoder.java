@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * <p>The variable may have the activation type or the parameter type. For a model with several outputs, the function
  * returns the one that is the representation.
  *
+ * <p>Tested by {@code LossOverEncodersTest}.
+ *
  * @param <B> the batch
  */
 public final class TapeEncoder<B> implements ChunkEncoder<B> {

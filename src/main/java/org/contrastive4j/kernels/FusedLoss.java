@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Numerics: normalisation and its gradient are f32, from rows converted exactly; 16-bit gradients are rounded once,
  * to nearest. A row of norm 0 gives unit row 0 and gradient 0.
+ *
+ * <p>Tested by {@code FusedLossTest}.
  */
 public interface FusedLoss {
     /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */

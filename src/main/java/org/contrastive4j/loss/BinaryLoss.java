@@ -29,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Source: Zhai et al., Sigmoid loss for language image pre-training, 2023, algorithm 1 (t = ln 10, b = -10 at
  * first).
+ *
+ * <p>Tested by {@code NegativesWarmupTest}.
  */
 final class BinaryLoss extends ContrastiveLoss {
     /** ln 10, the initial log-scale of SigLIP. */

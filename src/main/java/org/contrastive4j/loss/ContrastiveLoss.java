@@ -23,9 +23,9 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row whose norm is 0 or subnormal
  * has no direction: its logits are b and its gradient is 0. Memory: unit copies of u and v, {@link
- * PairTileOps#workspaceBytes}, and scalars per row and column. A representation or a loss that is not finite is reported by {@link NonFiniteException}:
- * by the call itself where its result is complete at once, otherwise by {@link Deferred#get}. Shapes that do not fit
- * are refused with {@link ShapeException}.
+ * PairTileOps#workspaceBytes}, and scalars per row and column. A representation or a loss that is not finite is
+ * reported by {@link NonFiniteException}: by the call itself where its result is complete at once, otherwise by {@link
+ * Deferred#get}. Shapes that do not fit are refused with {@link ShapeException}.
  *
  * <p><b>A loss of your own</b> extends this class and implements {@link #evaluate}, nothing else: the loss as a
  * function of reductions over the logits, and its derivative by the logits as a sum of terms. Normalisation, gradients

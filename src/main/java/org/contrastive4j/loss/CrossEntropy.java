@@ -17,6 +17,8 @@ import org.contrastive4j.ops.PairTileOps.Term;
 /**
  * The cross-entropies of a field of pairs as {@link InfoNce} defines them, rows and columns each with a weight.
  *
+ * <p>Tested by {@code ContrastiveLossTest}.
+ *
  * @param smoothing of labels, in [0, 1)
  */
 record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {

@@ -22,6 +22,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
  * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).
+ *
+ * <p>Tested by {@code ContrastiveLossTest}.
  */
 final class FourWayLoss extends ContrastiveLoss {
     private final double smoothing;

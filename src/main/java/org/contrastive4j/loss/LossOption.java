@@ -2,7 +2,11 @@ package org.contrastive4j.loss;
 
 import org.jspecify.annotations.Nullable;
 
-/** A numeric option of some losses; {@link Losses} lists the options of each loss and their default values. */
+/**
+ * A numeric option of some losses; {@link Losses} lists the options of each loss and their default values.
+ *
+ * <p>Tested by {@code LossesTest}.
+ */
 public enum LossOption {
     /** Initial value of the learned temperature. */
     TEMPERATURE("temperature", "initial value of the learned temperature, 0.01 to 1", null),

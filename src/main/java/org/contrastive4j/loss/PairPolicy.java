@@ -17,6 +17,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
  *
+ * <p>Tested by {@code LossSettingsTest}.
+ *
  * @param sameId whether pairs with equal ids, other than (i, target), are positive or ignored
  * @param guideMargin 0 to 2; 0 to 1 for a relative margin
  * @param relative whether the margin is a fraction of the similarity of the positive

@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Cost: 2 n m d flops once, and 6 n m (2 d) flops for each product; half of that for y = b.
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 final class SimilarityTargets implements SoftTargets {
     private final Pairs teacher;

@@ -22,6 +22,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A transposed side works on S^T: its rows are the columns of the field and its columns are the rows of the field.
  * All names in this class refer to the rows and columns of S or S^T after this choice.
+ *
+ * <p>Tested by {@code SinkhornLossTest}.
  */
 final class SinkhornSide {
     /**

@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>G_ij = (softmax_j S_ij - q_ij) / n. The first part is a term of the tiled engine, the second a product: dx -= e^t
  * q y / n, dy -= e^t q^T x / n, dt -= sum_i &lt;x_i, (q y)_i&gt; e^t / n. Memory: n d for rows, m d for columns.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 final class SoftCrossEntropy {
     private static final int BLOCK = 256; // rows whose products are summed at a time

@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Sources: Hinton et al., Distilling the knowledge in a neural network, 2015; Li et al., Align before fuse, 2021,
  * equation 6.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 public final class SoftTargetContrast implements AutoCloseable {
     private final Ops ops;

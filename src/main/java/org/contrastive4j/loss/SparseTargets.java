@@ -13,6 +13,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Products are sums in f64, on the host, in the order given: memory 8 (n + m) d on the heap, cost 2 d flops for each
  * weight.
+ *
+ * <p>Tested by {@code SoftTargetsTest}.
  */
 final class SparseTargets implements SoftTargets {
     private final int m;

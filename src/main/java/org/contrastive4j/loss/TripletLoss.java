@@ -38,6 +38,8 @@ import org.contrastive4j.ops.PairwiseOps;
  * ignored. One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018,
  * equations 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
  * Sampling matters in deep embedding learning, 2017, section 4 (a learned boundary with a reward).
+ *
+ * <p>Tested by {@code LossSettingsTest}.
  */
 final class TripletLoss extends ContrastiveLoss {
     /** The margin of VSE++. */

@@ -8,6 +8,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  *
  * <p>Contents of a new {@link Storage} are undefined. Every method may be called from any thread. Counted bytes are the
  * bytes that were requested, not the sizes that a pool rounds them to, so that the counts are equal from run to run.
+ *
+ * <p>Tested by {@code AllocationLedgerTest}.
  */
 public interface Memory extends AutoCloseable {
 

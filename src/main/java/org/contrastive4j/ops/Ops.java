@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * raised in the public methods and only there. Activations and their gradients are of the type {@link #dtype()},
  * parameters and everything of the loss of {@link #parameterDtype()}; ids, lengths and targets are I32. Every operation
  * gives the same bits from run to run and for any number of threads.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 public abstract class Ops implements AutoCloseable {
     /**

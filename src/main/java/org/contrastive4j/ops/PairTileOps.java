@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * <p>A loss computes {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
  * combines their n + m scalars in f64 on the host, and describes its gradient as {@link Term}s. Functions, kinds and
  * classes of pairs are enumerations, so that a kernel exists for each.
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
  */
 public abstract class PairTileOps {
     /** What a reduction runs over. */

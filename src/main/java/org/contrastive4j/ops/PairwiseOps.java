@@ -5,7 +5,11 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** InfoNCE over all pairs of rows, tile by tile: the n x m logit matrix is never stored. */
+/**
+ * InfoNCE over all pairs of rows, tile by tile: the n x m logit matrix is never stored.
+ *
+ * <p>Tested by {@code CpuPairwiseOpsTest}.
+ */
 public abstract class PairwiseOps {
     /**
      * Inputs of InfoNCE over unit rows: logits S_ij = exp(logScale) &lt;x_i, y_j&gt; + bias.

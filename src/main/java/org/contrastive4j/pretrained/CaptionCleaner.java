@@ -13,6 +13,8 @@ import java.util.regex.Pattern;
  *
  * <p>Limitations: of ftfy's repairs only composition and quotes, of HTML's names those of Latin-1 and of common
  * punctuation.
+ *
+ * <p>Tested by {@code SigLipTokenizerTest}.
  */
 final class CaptionCleaner {
     private static final Pattern ENTITY = Pattern.compile("&(#[xX]?[0-9a-fA-F]+|[a-zA-Z]+[0-9]*);?");

@@ -22,7 +22,11 @@ import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.jspecify.annotations.Nullable;
 
-/** The files of a checkpoint folder: weights, in one file or in shards with an index, and the configuration. */
+/**
+ * The files of a checkpoint folder: weights, in one file or in shards with an index, and the configuration.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
+ */
 final class CheckpointFiles implements AutoCloseable {
     private static final String HUGGING_FACE_CONFIG = "config.json";
     private static final String OPEN_CLIP_CONFIG = "open_clip_config.json";

@@ -27,6 +27,8 @@ import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
  * <p>Names of special tokens within a caption are text like any other. Any thread may use it.
  *
  * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021.
+ *
+ * <p>Tested by {@code CheckpointInputTest}.
  */
 final class ClipTokenizer implements TextTokenizer {
     private static final Pattern PIECE = Pattern.compile(

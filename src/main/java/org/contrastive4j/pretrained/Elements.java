@@ -5,7 +5,11 @@ import java.nio.ByteOrder;
 import org.contrastive4j.tensor.DType;
 import org.jspecify.annotations.Nullable;
 
-/** Floats from and to the bytes of the float types that checkpoints have. */
+/**
+ * Floats from and to the bytes of the float types that checkpoints have.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
+ */
 final class Elements {
     private static final int EXPONENT = 0x7F800000;
     /** 2^112: moves the exponent of an f16, read as the top bits of an f32, to that of the f32. */

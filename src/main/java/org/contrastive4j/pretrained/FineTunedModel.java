@@ -27,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Memory: frozen weights have no gradients and no optimiser state, and the encoders keep no activations that only
  * frozen weights need. A model with adapters keeps its logit scale and bias, as with PEFT.
+ *
+ * <p>Tested by {@code LoraAdapterTest}.
  */
 public final class FineTunedModel implements TrainableModel {
     private static final double LARGEST_SIGLIP_SCALE = Math.log(Float.MAX_VALUE);

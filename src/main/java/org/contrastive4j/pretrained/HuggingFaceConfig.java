@@ -14,6 +14,8 @@ import org.contrastive4j.pretrained.PretrainedConfig.Family;
 /**
  * Reads {@code config.json} of Hugging Face transformers. Fields that published files leave out have the defaults of
  * {@code CLIPConfig} and {@code SiglipConfig}.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
  */
 final class HuggingFaceConfig {
     /** {@code ln(1 / 0.07)} as transformers rounds it. */

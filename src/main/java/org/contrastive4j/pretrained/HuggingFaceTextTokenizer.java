@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Captions are cleaned as the program that wrote the checkpoint does: transformers removes ASCII punctuation for
  * SigLIP and makes captions lower-case for both; open_clip follows {@code tokenizer_kwargs}. One end-of-text id follows
  * the ids of the caption.
+ *
+ * <p>Tested by {@code SigLipTokenizerTest}.
  */
 final class HuggingFaceTextTokenizer implements TextTokenizer {
     private static final List<String> ENDS = List.of("</s>", "<eos>");

@@ -8,7 +8,11 @@ import java.nio.file.Path;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 
-/** JSON files of a checkpoint, with errors that name file and field. */
+/**
+ * JSON files of a checkpoint, with errors that name file and field.
+ *
+ * <p>Tested by {@code CheckpointInputTest}.
+ */
 final class Json {
     static final ObjectMapper MAPPER = new ObjectMapper();
 

@@ -21,6 +21,8 @@ import org.contrastive4j.pretrained.PretrainedConfig.Family;
 /**
  * Reads {@code open_clip_config.json}. A vision tower that open_clip takes from timm is named there without its sizes;
  * width and depth are then those of the tensors.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
  */
 final class OpenClipConfig {
     private static final Set<String> VISION_FIELDS = Set.of(

@@ -9,7 +9,11 @@ import org.contrastive4j.data.Preprocessing.CropRounding;
 import org.contrastive4j.data.Preprocessing.Filter;
 import org.contrastive4j.data.Preprocessing.Fit;
 
-/** Reads how pictures are prepared: {@code preprocessor_config.json}, or {@code preprocess_cfg} of open_clip. */
+/**
+ * Reads how pictures are prepared: {@code preprocessor_config.json}, or {@code preprocess_cfg} of open_clip.
+ *
+ * <p>Tested by {@code CheckpointInputTest}.
+ */
 final class PreprocessingFile {
     private static final int BILINEAR = 2; // Pillow's numbers of filters
     private static final int BICUBIC = 3;

@@ -7,6 +7,8 @@ import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 /**
  * What the configuration file of a checkpoint says.
  *
+ * <p>Tested by {@code PretrainedModelTest}.
+ *
  * @param family decides the loss and the defaults
  * @param encoder sizes and variants of both towers
  * @param endOfText which token of a caption is pooled

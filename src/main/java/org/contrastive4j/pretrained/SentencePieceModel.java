@@ -19,6 +19,8 @@ import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
  * tokenizer.json}.
  *
  * <p>Source: sentencepiece_model.proto of github.com/google/sentencepiece.
+ *
+ * <p>Tested by {@code SigLipTokenizerTest}.
  */
 final class SentencePieceModel {
     private static final int PIECES = 1;

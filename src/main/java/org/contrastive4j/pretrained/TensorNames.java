@@ -9,7 +9,11 @@ import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.TransformerConfig.Projection;
 
-/** The tensors of a checkpoint of a given configuration, by the names of the program that wrote it. */
+/**
+ * The tensors of a checkpoint of a given configuration, by the names of the program that wrote it.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
+ */
 final class TensorNames {
     static final String LOGIT_SCALE = "logit_scale";
     static final String LOGIT_BIAS = "logit_bias";

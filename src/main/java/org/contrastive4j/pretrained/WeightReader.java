@@ -22,6 +22,8 @@ import org.contrastive4j.tensor.Tensor;
  * <p>Files are read in blocks by position and converted on the way into the parameter, so the weights exist once. The
  * pages of a mapped file would count as resident memory a second time. Memory: a few blocks for each worker; for a
  * device, also one parameter whose order differs from the file's.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
  */
 final class WeightReader {
     private static final int BLOCK = 1 << 16; // elements

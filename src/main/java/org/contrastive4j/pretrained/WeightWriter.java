@@ -21,6 +21,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Writes parameters in the layout, order and types of the checkpoint they came from: the header of each file is that of
  * its source, so an untouched model gives the same bytes.
+ *
+ * <p>Tested by {@code PretrainedModelTest}.
  */
 final class WeightWriter {
     private static final int BLOCK = 1 << 18; // elements

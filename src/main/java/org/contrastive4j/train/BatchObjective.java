@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Minimises a {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice,
  * so the positives are the diagonal.
+ *
+ * <p>Tested by {@code TrainerTest}.
  */
 final class BatchObjective extends Objective {
     private static final String GUIDE = "guide";

@@ -29,6 +29,8 @@ import java.util.zip.CRC32;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Checkpoints of a run: folders {@code step-00000123} with {@code model.safetensors}, {@code optimizer.safetensors},
@@ -40,6 +42,7 @@ import org.jspecify.annotations.Nullable;
  * until the new one has its name.
  */
 public final class Checkpoint {
+    private static final Logger LOG = LoggerFactory.getLogger(Checkpoint.class);
     private static final ObjectMapper JSON = JsonMapper.builder()
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .build();
@@ -120,6 +123,10 @@ public final class Checkpoint {
             }
             return target;
         } catch (IOException e) {
+            if (RunFolder.isHeld(e)) { // another program reads an old checkpoint; the next save removes it
+                LOG.warn("cannot remove older checkpoints of {} yet: {}", folder, FileErrors.reason(e));
+                return target;
+            }
             throw new CheckpointException(
                     "saved " + target + ", but cannot remove older checkpoints: " + FileErrors.reason(e), e);
         }

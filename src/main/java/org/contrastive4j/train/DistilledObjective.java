@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. It is not captured,
  * because the share of distillation is computed on the host for every step.
+ *
+ * <p>Tested by {@code LossStepOnKernelsTest}.
  */
 final class DistilledObjective extends Objective {
     private final MomentumEncoders momentum;

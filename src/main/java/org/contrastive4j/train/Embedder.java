@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  * dropout, or stored before.
  *
  * <p>Memory: pictures are decoded and encoded in chunks of 256.
+ *
+ * <p>Tested by {@code SearchTest}.
  */
 public final class Embedder {
     private static final int CHUNK = 256;

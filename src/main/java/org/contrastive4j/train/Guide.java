@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Memory: 8 e bytes for each sample on the heap, with representations of width e. Source: Solatorio, GISTEmbed:
  * guided in-sample selection of training negatives, 2024.
+ *
+ * <p>Tested by {@code LossOptionsTest}.
  */
 final class Guide {
     private final Ops ops;

@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The loss of a run, the values of its options, and a guide.
  *
+ * <p>Tested by {@code LossOptionsTest}.
+ *
  * @param name one of {@link Losses#allNames}
  * @param options values of options; the constructor adds the defaults of options that are not given
  * @param guide folder of the run whose model detects false negatives; empty for no guide

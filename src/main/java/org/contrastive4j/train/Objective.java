@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Every step copies its representations. When the step is done, cosines are measured from the copies and keys are
  * enqueued from them. A step therefore gives the same bits measured or not, captured or not.
+ *
+ * <p>Tested by {@code LossStepOnKernelsTest}.
  */
 abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.Result>, AutoCloseable {
     final Ops ops;

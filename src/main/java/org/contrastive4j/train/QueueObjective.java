@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. It is not
  * captured, because the host computes the concepts of past keys and the share of distillation for every step.
+ *
+ * <p>Tested by {@code LossStepOnKernelsTest}.
  */
 final class QueueObjective extends Objective {
     private final QueueContrast loss;

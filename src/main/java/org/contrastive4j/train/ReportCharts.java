@@ -8,7 +8,11 @@ import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
-/** Computes the data of the charts of a report from the metrics of one or several runs. */
+/**
+ * Computes the data of the charts of a report from the metrics of one or several runs.
+ *
+ * <p>Tested by {@code RunReportTest}.
+ */
 final class ReportCharts {
     private static final int MOST_POINTS = 600; // of one curve
 

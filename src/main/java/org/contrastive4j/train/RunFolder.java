@@ -12,6 +12,8 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -154,9 +156,17 @@ public final class RunFolder implements AutoCloseable {
     }
 
     private static RunFolderException cannotWrite(Path file, IOException e) {
-        return new RunFolderException(
-                "cannot write " + file + ": " + FileErrors.reason(e) + "; free disk space and continue with --resume",
-                e);
+        String remedy = isHeld(e)
+                ? "; close programs that hold the file, or permit writing, and continue with --resume"
+                : "; free disk space and continue with --resume";
+        return new RunFolderException("cannot write " + file + ": " + FileErrors.reason(e) + remedy, e);
+    }
+
+    /** Returns whether a file cannot be replaced or removed now: Windows refuses this while a program has it open. */
+    static boolean isHeld(@Nullable Throwable failure) {
+        return failure instanceof AccessDeniedException
+                || failure instanceof FileSystemException held
+                        && String.valueOf(held.getReason()).contains("used by another process");
     }
 
     /**

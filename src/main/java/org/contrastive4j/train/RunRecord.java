@@ -14,6 +14,8 @@ import org.contrastive4j.internal.files.FileErrors;
 /**
  * The contents of a run folder.
  *
+ * <p>Tested by {@code TrainingRunTest}.
+ *
  * @param name of the folder
  * @param status state of the run, for people
  * @param running whether the run goes on

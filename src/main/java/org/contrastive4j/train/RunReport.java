@@ -14,6 +14,7 @@ import java.time.format.DateTimeFormatter;
 import java.time.format.DateTimeParseException;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -22,6 +23,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -222,22 +224,25 @@ final class RunReport {
         });
         Set<String> splits = new LinkedHashSet<>();
         runs.forEach(run -> recallAtOne(run).forEach((split, recall) -> splits.add(split)));
-        List<String> head = new ArrayList<>(List.of("run", "status", "steps"));
-        head.addAll(settings.keySet());
-        splits.forEach(split -> head.add("R@1 " + split));
-        head.addAll(List.of("time", "pairs/s"));
-        page.append("<h2>Runs</h2>\n<div class=\"wide\"><table>\n").append(row("th", head));
-        for (int r = 0; r < runs.size(); r++) {
-            RunRecord run = runs.get(r);
-            int at = r;
-            List<String> cells = new ArrayList<>(List.of(run.name(), run.status(), count(run.steps())));
-            settings.values().forEach(values -> cells.add(values.get(at)));
-            splits.forEach(split -> cells.add(percent(recallAtOne(run).get(split), 1)));
-            cells.add(run.metrics().isEmpty() ? "" : duration(last(run, "seconds")));
-            cells.add(String.format(Locale.ROOT, "%,.0f", speed(run)));
-            page.append(row("td", cells));
-        }
-        page.append("</table></div>\n<p>Settings that differ have a column; R@1 is the mean of both directions.</p>\n");
+        page.append("<h2>Runs</h2>\n<div class=\"wide\"><table>\n");
+        compare("th", "run", RunRecord::name);
+        compare("td", "status", RunRecord::status);
+        compare("td", "steps", run -> count(run.steps()));
+        settings.forEach((name, values) -> {
+            Iterator<String> next = values.iterator();
+            compare("td", name, run -> next.next());
+        });
+        splits.forEach(split -> compare("td", "R@1 " + split, run -> percent(recallAtOne(run).get(split), 1)));
+        compare("td", "time", run -> run.metrics().isEmpty() ? "" : duration(last(run, "seconds")));
+        compare("td", "pairs/s", run -> String.format(Locale.ROOT, "%,.0f", speed(run)));
+        page.append("</table></div>\n<p>Settings that differ have a row; R@1 is the mean of both directions.</p>\n");
+    }
+
+    /** Adds a row with a value of each run; a table with a column for each setting is too wide for a telephone. */
+    private void compare(String cell, String name, Function<RunRecord, String> value) {
+        List<String> cells = new ArrayList<>(List.of(name));
+        runs.forEach(run -> cells.add(value.apply(run)));
+        page.append(row(cell, cells));
     }
 
     /** Returns the recall of each split at the end, or the last measured one. */

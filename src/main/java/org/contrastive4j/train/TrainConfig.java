@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The configuration of a training run. The same configuration on the same data gives the same bits.
  *
+ * <p>Tested by {@code TrainerTest}.
+ *
  * @param data path of the pairs
  * @param strict whether an invalid pair is an error; otherwise it is left out and counted
  * @param heldOutGroup group to test on and not to train on; empty for none

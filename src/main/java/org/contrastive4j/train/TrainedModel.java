@@ -9,7 +9,11 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
-/** The model of the newest checkpoint of a run: weights, configuration and tokenizer. */
+/**
+ * The model of the newest checkpoint of a run: weights, configuration and tokenizer.
+ *
+ * <p>Tested by {@code SixteenBitTrainingTest}.
+ */
 public final class TrainedModel implements AutoCloseable {
     private final Ops ops;
     private final TrainConfig config;

@@ -20,7 +20,11 @@ import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
-/** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */
+/**
+ * Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors.
+ *
+ * <p>Tested by {@code TrainingRunTest}.
+ */
 final class TrainerState {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final TypeReference<Map<String, Object>> MAP = new TypeReference<>() {};

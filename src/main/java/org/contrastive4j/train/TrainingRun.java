@@ -256,15 +256,19 @@ public final class TrainingRun {
         try {
             // again, because pictures are decoded, and may be left out, during training
             folder.writeJson(RunRecord.FACTS, facts());
-            LeftOut leftOut = trainer.data().leftOut();
-            if (leftOut.total() != leftOutWritten) {
-                leftOutWritten = leftOut.total();
-                folder.writeText(LEFT_OUT, leftOut.table());
-            }
             String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
             folder.writeText(RunReport.FILE, page);
-        } catch (RunFolder.RunFolderException fullDisk) {
-            throw fullDisk;
+            LeftOut leftOut = trainer.data().leftOut();
+            int total = leftOut.total();
+            if (total != leftOutWritten) {
+                folder.writeText(LEFT_OUT, leftOut.table());
+                leftOutWritten = total;
+            }
+        } catch (RunFolder.RunFolderException failure) {
+            if (!RunFolder.isHeld(failure.getCause())) {
+                throw failure;
+            }
+            LOG.warn("{}", failure.getMessage()); // a spreadsheet that shows left-out.tsv must not end the training
         } catch (RuntimeException e) {
             if (!reportFailed) {
                 LOG.warn("cannot write {}: {}", RunReport.FILE, e.toString());

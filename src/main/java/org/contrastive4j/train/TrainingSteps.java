@@ -27,6 +27,8 @@ import org.slf4j.LoggerFactory;
  * <p>If the backend and the objective allow it, each combination of padded length, loss scale and frozen parameters is
  * a {@link CapturedStep}, and the update is a CUDA graph of its own. The host synchronises once a step, for loss, norm
  * and logit scale together, before the update that depends on them. Captured and eager steps give the same bits.
+ *
+ * <p>Tested by {@code CapturedTrainingTest}.
  */
 final class TrainingSteps implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingSteps.class);

@@ -19,7 +19,6 @@ import java.util.function.IntUnaryOperator;
 import java.util.function.Supplier;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.internal.parse.Function;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.contrastive4j.Backend;
@@ -17,6 +18,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
@@ -216,6 +218,24 @@ class InfoNceTest {
             ops.memory().resetPeak();
             loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
             assertEquals(ops.memory().peakBytes() - before, loss.workspaceBytes(700, 900, 24, PairLabels.DIAGONAL));
+        }
+    }
+
+    /** A row of norm 1e-42, below the smallest norm that has a finite reciprocal in f32, has a gradient of 0. */
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "sim"})
+    void valueAndGradient_rowOfSubnormalNorm_hasFiniteGradients(String backend) {
+        try (TensorFixture f = new TensorFixture(backend, 5);
+                ContrastiveLoss loss = Losses.named(f.ops, "infonce")) {
+            Tensor u = f.tensor(new double[] {6e-43, -8e-43, 1, 2}, 2, 2);
+            Tensor v = f.tensor(new double[] {1, 0.5, -1, 3}, 2, 2);
+            Tensor du = f.poisoned(2, 2);
+            Tensor dv = f.poisoned(2, 2);
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1).get();
+            double[] gradient = du.toDoubles();
+            assertTrue(gradient[0] == 0 && gradient[1] == 0, Arrays.toString(gradient));
+            assertTrue(Arrays.stream(gradient).allMatch(Double::isFinite));
+            assertTrue(Arrays.stream(dv.toDoubles()).allMatch(Double::isFinite));
         }
     }
 }

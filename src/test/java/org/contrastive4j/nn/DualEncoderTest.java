@@ -14,8 +14,6 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
-import org.contrastive4j.internal.batch.Encoders;
-import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.PairLabels;
@@ -24,6 +22,7 @@ import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.support.PairEncoding;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
@@ -33,7 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The encoders as a whole. */
+/** Encoders of pictures and captions: gradients, independence of chunks, dropout and initial values. */
 class DualEncoderTest {
     private static final TransformerConfig TINY = new TransformerConfig(4, 1, 2, 6, PointwiseOps.Gelu.EXACT, 0.2);
 
@@ -50,15 +49,15 @@ class DualEncoderTest {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder model = new DualEncoder(ops, config(image, text, causal, kernel, padding), 1);
                 InfoNce loss = InfoNce.symmetric(ops);
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 2), 7, 3)) {
+                PairEncoding batch = new PairEncoding(ops, model, 5, 3)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
             new GradientCheck(ops, 1, 1e-6)
                     .run(
                             tape -> tape.apply(
                                     new LossFunction(loss, PairLabels.DIAGONAL),
-                                    Encoders.picturesOn(tape, model, batch, 0, 5),
-                                    Encoders.captionsOn(tape, model, batch, 0, 5),
+                                    batch.pictures(tape, 0, 5),
+                                    batch.captions(tape, 0, 5),
                                     loss.logScale()),
                             parameters)
                     .require(1e-6);
@@ -70,24 +69,22 @@ class DualEncoderTest {
     void forward_anyChunk_sameBits(String backend) {
         try (Ops ops = Backend.open(backend);
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
-                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(9, 2), 7, 3)) {
-            double[] whole = encode(ops, model, batch, 0, 9);
+                PairEncoding batch = new PairEncoding(ops, model, 9, 3)) {
+            double[] whole = encode(ops, batch, 0, 9);
             for (int k = 0; k < 9; k++) {
-                double[] alone = encode(ops, model, batch, k, k + 1);
+                double[] alone = encode(ops, batch, k, k + 1);
                 assertArrayEquals(
                         Arrays.copyOfRange(whole, 10 * k, 10 * k + 10), alone, backend.equals("cpu") ? 1e-5 : 1e-14);
             }
         }
     }
 
-    /** Both representations of each sample side by side. */
-    private static double[] encode(Ops ops, DualEncoder model, TrainBatch batch, int from, int to) {
+    /** Returns the representations of picture and caption of each pair, concatenated. */
+    private static double[] encode(Ops ops, PairEncoding batch, int from, int to) {
         double[] both = new double[(to - from) * 10];
         try (Tape tape = Tape.inference(ops)) {
-            double[] pictures =
-                    Encoders.picturesOn(tape, model, batch, from, to).value().toDoubles();
-            double[] captions =
-                    Encoders.captionsOn(tape, model, batch, from, to).value().toDoubles();
+            double[] pictures = batch.pictures(tape, from, to).value().toDoubles();
+            double[] captions = batch.captions(tape, from, to).value().toDoubles();
             for (int i = 0; i < to - from; i++) {
                 System.arraycopy(pictures, 5 * i, both, 10 * i, 5);
                 System.arraycopy(captions, 5 * i, both, 10 * i + 5, 5);
@@ -100,13 +97,13 @@ class DualEncoderTest {
     void dropout_dependsOnSeedStepAndSampleOnly() {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
-                TrainBatch once = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 3);
-                TrainBatch later = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 4);
-                TrainBatch evaluation = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, -1)) {
-            double[] first = encode(ops, model, once, 0, 4);
-            assertArrayEquals(first, encode(ops, model, once, 0, 4));
-            assertFalse(Arrays.equals(first, encode(ops, model, later, 0, 4)));
-            assertFalse(Arrays.equals(first, encode(ops, model, evaluation, 0, 4)));
+                PairEncoding once = new PairEncoding(ops, model, 4, 3);
+                PairEncoding later = new PairEncoding(ops, model, 4, 4);
+                PairEncoding evaluation = new PairEncoding(ops, model, 4, -1)) {
+            double[] first = encode(ops, once, 0, 4);
+            assertArrayEquals(first, encode(ops, once, 0, 4));
+            assertFalse(Arrays.equals(first, encode(ops, later, 0, 4)));
+            assertFalse(Arrays.equals(first, encode(ops, evaluation, 0, 4)));
         }
     }
 

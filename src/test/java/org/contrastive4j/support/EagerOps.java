@@ -10,8 +10,8 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * A backend whose captured graphs run their work eagerly at each launch: the reference that real graphs must equal bit for
- * bit.
+ * A backend whose captured graphs run their work eagerly at each launch: the reference that real graphs must equal bit
+ * for bit.
  */
 public class EagerOps extends Ops {
     private final Ops ops;

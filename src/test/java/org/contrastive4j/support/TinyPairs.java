@@ -8,6 +8,7 @@ import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.TransformerConfig.Pooling;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.train.TrainConfig;
 
 /** A model with a few thousand weights, and random pairs for it. */
 public final class TinyPairs {
@@ -46,5 +47,10 @@ public final class TinyPairs {
             }
         }
         return new Batch(sampleIds, imageSize, pictures, tokens, ids, lengths);
+    }
+
+    /** Returns the configuration of the default model of a training run. */
+    public static DualEncoder.Config emojiModel() {
+        return TrainConfig.emoji().model();
     }
 }

@@ -140,7 +140,8 @@ class CapturedTrainingTest {
     }
 
     /**
-     * Captions have two padded lengths, chunks are ragged, and dropout is on. Steps of siglip synchronise and are not captured.
+     * Captions have two padded lengths, chunks are ragged, and dropout is on. Steps of siglip synchronise and are not
+     * captured.
      */
     @ParameterizedTest
     @SampledSource(value = "runs", every = 3)

@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -18,6 +19,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.data.Augmentation;
@@ -81,6 +85,7 @@ class TrainingRunTest {
 
     /** A disk without forced writes that is full from some call on; half of the bytes of that call are written. */
     private static final class FullDisk implements Disk {
+        private final Set<String> written = new TreeSet<>();
         private int writesLeft;
 
         FullDisk(int writes) {
@@ -114,11 +119,13 @@ class TrainingRunTest {
 
         @Override
         public OutputStream create(Path file) throws IOException {
+            written.add(file.getFileName().toString().replaceAll("^\\.|\\.unfinished$", ""));
             return limited(Disk.REAL.create(file));
         }
 
         @Override
         public OutputStream append(Path file) throws IOException {
+            written.add(file.getFileName().toString());
             return limited(Disk.REAL.append(file));
         }
 
@@ -181,8 +188,8 @@ class TrainingRunTest {
         FullDisk ample = new FullDisk(Integer.MAX_VALUE);
         List<String> expected = run(whole, ample, config(STEPS), STEPS);
         List<String> files = names(whole);
+        assertEquals(filesWithContent(whole), ample.written, "every file is written through the disk of the test");
         int writes = Integer.MAX_VALUE - ample.writesLeft;
-        assertTrue(writes > 30, "every file is written through the disk of the test: " + writes);
         for (int count : SampledSeeds.of(writes, 4)) {
             Path out = folder.resolve("full" + count);
             try {
@@ -195,6 +202,16 @@ class TrainingRunTest {
             assertEquals(expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + count);
             assertEquals(withoutTimes(whole), withoutTimes(out), "full at " + count);
             assertEquals(files.size(), names(out).size(), names(out).toString());
+        }
+    }
+
+    /** Returns the names of all files but the lock, which is empty. */
+    private static Set<String> filesWithContent(Path run) throws IOException {
+        try (Stream<Path> files = Files.walk(run)) {
+            return files.filter(Files::isRegularFile)
+                    .map(file -> file.getFileName().toString())
+                    .filter(name -> !name.equals(".lock"))
+                    .collect(Collectors.toCollection(TreeSet::new));
         }
     }
 
@@ -273,6 +290,47 @@ class TrainingRunTest {
 
     private Path out() {
         return folder.resolve("run");
+    }
+
+    /** Windows refuses to replace a file that another program has open, and to remove the files of such a folder. */
+    @Test
+    void train_whileAnotherProgramHoldsFiles_continues() throws IOException {
+        Set<String> refused = new TreeSet<>();
+        Disk windows = new Disk() {
+            @Override
+            public OutputStream create(Path file) throws IOException {
+                return Disk.REAL.create(file);
+            }
+
+            @Override
+            public void rename(Path from, Path to) throws IOException {
+                String name = to.getFileName().toString();
+                if (name.equals("left-out.tsv") || name.startsWith(".removing-")) {
+                    refused.add(name);
+                    throw new AccessDeniedException(from.toString(), to.toString(), null);
+                }
+                Disk.REAL.rename(from, to);
+            }
+
+            @Override
+            public void force(Path path) {}
+        };
+        run(out(), windows, config(4), 100);
+        assertEquals(Set.of(".removing-step-00000001", "left-out.tsv"), refused);
+        assertTrue(Files.readString(out().resolve("report.html")).contains("finished"));
+        assertEquals(4, RunRecord.read(out()).summary().get("steps"));
+        try (RunFolder folder = RunFolder.open(out())) {
+            assertEquals(4, folder.checkpoints().all().size(), "removed when the program has ended");
+        }
+    }
+
+    @Test
+    void resume_withANameThatNoFileCanHave_leavesItOut() throws IOException {
+        Files.writeString(pairs.resolve("captions.tsv"), "a\0:1.png\tword\tc1\ta\n", StandardOpenOption.APPEND);
+        TrainConfig config = config(2).toBuilder().strict(false).build();
+        run(out(), Disk.REAL, config, 1);
+        run(out(), Disk.REAL, config, 100);
+        assertEquals(2, RunRecord.read(out()).summary().get("steps"));
     }
 
     /** The first sitting stops after a step, as after Ctrl-C; then the data are moved. */

@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A backend that captures CUDA graphs receives the whole batch at once, with captions padded to the length of the
  * batch. Other backends receive captions chunk by chunk, padded to the longest caption of the chunk.
+ *
+ * <p>Tested by {@code EncodersTest}.
  */
 public final class TrainBatch implements AutoCloseable {
     /**

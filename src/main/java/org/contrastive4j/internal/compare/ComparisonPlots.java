@@ -5,7 +5,11 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 
-/** Draws the tables of a {@link ComparisonReport} as SVG files for Markdown pages. */
+/**
+ * Draws the tables of a {@link ComparisonReport} as SVG files for Markdown pages.
+ *
+ * <p>Tested by {@code ComparisonTest}.
+ */
 final class ComparisonPlots {
     private static final List<String> COLOURS =
             List.of("#0060b0", "#c04000", "#208040", "#8040a0", "#a08000", "#008090", "#d03080", "#606060");

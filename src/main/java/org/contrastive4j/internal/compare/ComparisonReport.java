@@ -8,7 +8,11 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Tables of the results of a {@link Comparison}. */
+/**
+ * Tables of the results of a {@link Comparison}.
+ *
+ * <p>Tested by {@code ComparisonTest}.
+ */
 final class ComparisonReport {
     /**
      * Mean and spread of a sample.

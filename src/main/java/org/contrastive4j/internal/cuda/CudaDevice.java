@@ -45,9 +45,9 @@ import org.jspecify.annotations.Nullable;
  * One NVIDIA GPU.
  *
  * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Freed memory is kept for
- * the next allocation of the same size; {@link #trim} returns it to the driver. The stream that it was allocated for can
- * reuse it at once, so work of other streams on it must be complete, or awaited by that stream, before it is closed. The
- * first error that the driver does not recover from makes that call and every later one throw {@link
+ * the next allocation of the same size; {@link #trim} returns it to the driver. The stream that it was allocated for
+ * can reuse it at once, so work of other streams on it must be complete, or awaited by that stream, before it is
+ * closed. The first error that the driver does not recover from makes that call and every later one throw {@link
  * org.contrastive4j.device.DeviceException.DeviceLostException}.
  */
 public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
@@ -215,8 +215,8 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     }
 
     /**
-     * Begins a capture. One thread captures at a time; other threads may enqueue work on their streams, but a thread that
-     * synchronises with the whole device waits until the capture has ended.
+     * Begins a capture. One thread captures at a time; other threads may enqueue work on their streams, but a thread
+     * that synchronises with the whole device waits until the capture has ended.
      */
     void beginCapture() {
         checkNotCapturing("a second capture cannot begin");

@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Launches are asynchronous: a fault is reported by a later call. The last launches are kept so that its message can
  * name them.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
  */
 final class CudaErrors {
     private static final int REMEMBERED = 4;

@@ -22,7 +22,9 @@ abstract class CudaHandle implements AutoCloseable {
         return closed.get();
     }
 
-    /** Checks that this resource and its device are open, and makes the context of the device current on this thread. */
+    /**
+     * Checks that this resource and its device are open, and makes the context of the device current on this thread.
+     */
     final void enter() {
         if (closed.get()) {
             throw new IllegalStateException(kind + " was used after close");

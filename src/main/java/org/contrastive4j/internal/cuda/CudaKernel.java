@@ -21,7 +21,11 @@ import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
 import org.jspecify.annotations.Nullable;
 
-/** A function of a module, with the buffer that its arguments are packed into. */
+/**
+ * A function of a module, with the buffer that its arguments are packed into.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
+ */
 final class CudaKernel implements Kernel {
     private static final int SHARED_WITHOUT_ASKING = 48 << 10;
 

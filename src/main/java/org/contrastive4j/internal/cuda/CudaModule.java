@@ -27,7 +27,11 @@ import org.contrastive4j.internal.parse.Signatures;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** A module: PTX that the driver has assembled for its GPU. */
+/**
+ * A module: PTX that the driver has assembled for its GPU.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
+ */
 final class CudaModule implements PtxModule {
     private static final Logger LOG = LoggerFactory.getLogger(CudaModule.class);
     private static final int LOG_BYTES = 1 << 16;

@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * later work is ordered after that; other streams can only after a synchronisation. The driver's own pool
  * (cuMemAllocAsync) works alike, but JCuda cannot set its release threshold, and with the default of 0 the driver
  * releases all free memory at every synchronisation.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
  */
 final class CudaPool {
     private static final long ALIGNMENT = 256;
@@ -97,7 +99,7 @@ final class CudaPool {
                     ledger.current(),
                     ledger.limit(),
                     device.facts().name() + " has " + left[0] + " of " + total[0]
-                            + " bytes left; use smaller chunks, or check with nvidia-smi which other process uses the rest");
+                            + " bytes left; use smaller chunks, or see in nvidia-smi which process uses the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
         return block.address();

@@ -3,7 +3,11 @@ package org.contrastive4j.internal.cuda;
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 
-/** A block of the pool, or a view of a part of one. */
+/**
+ * A block of the pool, or a view of a part of one.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
+ */
 final class CudaStorage extends DeviceStorage {
     private final CudaDevice device;
     private final CudaStream stream;

@@ -19,7 +19,11 @@ import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
 import org.jspecify.annotations.Nullable;
 
-/** A non-blocking stream, which does not synchronise with the default stream; or a stream of the caller. */
+/**
+ * A non-blocking stream, which does not synchronise with the default stream; or a stream of the caller.
+ *
+ * <p>Tested by {@code CudaDeviceTest}.
+ */
 final class CudaStream extends CudaHandle implements DeviceStream {
     private final CUstream stream;
     private final boolean owned;

@@ -21,9 +21,9 @@ import org.contrastive4j.internal.parse.Signatures;
  * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: assembles PTX up to {@code .version 8.0} and
  * reports registers, spills, shared memory and barriers of each kernel.
  *
- * <p>It runs inside this process. Invalid text usually gives a {@link PtxException}, but some rare errors, such as {@code
- * _} in place of the destination register of a load, crash the assembler and with it the process. Therefore pass only
- * trusted text, such as the kernels of this library.
+ * <p>It runs inside this process. Invalid text usually gives a {@link PtxException}, but some rare errors, such as
+ * {@code _} in place of the destination register of a load, crash the assembler and with it the process. Therefore pass
+ * only trusted text, such as the kernels of this library.
  *
  * <p>A driver assembles the text again with its own, often newer assembler, so the resources on a GPU may differ
  * slightly.
@@ -165,7 +165,9 @@ public final class PtxAssembler {
         return ByteBuffer.wrap(program).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** Returns the number of barriers of each kernel: bits 20 to 26 of the flags of its ELF section; the log omits them. */
+    /**
+     * Returns the number of barriers of each kernel: bits 20 to 26 of the flags of its ELF section; the log omits them.
+     */
     private static Map<String, Integer> barriers(ByteBuffer elf) {
         int headers = (int) elf.getLong(40);
         int size = elf.getShort(58);

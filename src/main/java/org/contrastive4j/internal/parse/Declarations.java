@@ -6,7 +6,11 @@ import java.util.Locale;
 import java.util.function.Function;
 import java.util.function.Predicate;
 
-/** Reads {@code .space .align n .type name[sizes] = {...}} up to, not including, the semicolon. */
+/**
+ * Reads {@code .space .align n .type name[sizes] = {...}} up to, not including, the semicolon.
+ *
+ * <p>Tested by {@code ParserTest}.
+ */
 final class Declarations {
     private static final long MOST_ELEMENTS = 1L << 31;
     private static final int MOST_ALIGNMENT = 1 << 15;

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads one entry or function: parameters, directives, declarations, instructions; names and labels are
  * resolved by scope.
+ *
+ * <p>Tested by {@code ParserTest}.
  */
 final class FunctionParser {
     private static final int MOST_PARAMETER_BYTES = 32_764;

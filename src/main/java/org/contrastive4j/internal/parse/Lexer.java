@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}
  * marks are followed.
+ *
+ * <p>Tested by {@code ParserTest}.
  */
 final class Lexer {
     private static final String SIGNS = "{}()[]<>,;:=+-!|@*/&^~?";

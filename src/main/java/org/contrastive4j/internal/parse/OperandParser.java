@@ -3,7 +3,11 @@ package org.contrastive4j.internal.parse;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Reads the operands of an instruction. */
+/**
+ * Reads the operands of an instruction.
+ *
+ * <p>Tested by {@code ParserTest}.
+ */
 final class OperandParser {
     private final TokenStream tokens;
     private final FunctionParser names;

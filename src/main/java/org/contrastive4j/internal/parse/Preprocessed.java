@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but
  * assemblers no longer expand.
+ *
+ * <p>Tested by {@code ParserTest}.
  */
 public final class Preprocessed {
     private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");

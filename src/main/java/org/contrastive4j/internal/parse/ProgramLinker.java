@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Names that are not {@code .visible}, {@code .weak} or {@code .common} belong to their file; where another file has
  * the same name they get the name of the file as a suffix.
+ *
+ * <p>Tested by {@code CudaFeaturesTest}.
  */
 public final class ProgramLinker {
     private static final Set<String> REPLACEABLE = Set.of(".weak", ".common");

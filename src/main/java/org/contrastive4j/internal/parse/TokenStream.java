@@ -2,7 +2,11 @@ package org.contrastive4j.internal.parse;
 
 import java.util.List;
 
-/** Tokens one after the other; the last one is END and stays. */
+/**
+ * Tokens one after the other; the last one is END and stays.
+ *
+ * <p>Tested by {@code ParserTest}.
+ */
 final class TokenStream {
     private final List<Token> tokens;
     private int at;

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * InfoNCE of raw rows: reads and normalises both sides, runs {@link InfoNceKernels} on the unit rows, and
  * takes the gradients back through the normalisation. The bits are those of the same operations on tensors.
+ *
+ * <p>Tested by {@code FusedLossTest}.
  */
 public final class FusedInfoNce implements FusedLoss {
     private static final String NAME = "fused infoNce";

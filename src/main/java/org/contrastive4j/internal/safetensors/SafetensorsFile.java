@@ -29,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Opening checks that the header describes the bytes of the file; values are read on demand, by any thread, in
  * pieces of the caller's size. Memory: the header only.
+ *
+ * <p>Tested by {@code SafetensorsTest}.
  */
 public final class SafetensorsFile implements AutoCloseable {
     private static final ObjectMapper STRICT = JsonMapper.builder()

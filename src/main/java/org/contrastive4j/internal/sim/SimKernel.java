@@ -14,7 +14,11 @@ import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Linker;
 
-/** An entry that the simulator launches. */
+/**
+ * An entry that the simulator launches.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 final class SimKernel implements Kernel {
     private static final int MOST_BLOCKS = 32;
     private static final int MOST_CLUSTER = 8;

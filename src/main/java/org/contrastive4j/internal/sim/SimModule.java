@@ -16,7 +16,11 @@ import org.contrastive4j.internal.parse.Variable;
 import org.contrastive4j.internal.sim.exec.Linker;
 import org.contrastive4j.internal.sim.exec.Region;
 
-/** A parsed text: its variables have memory, its entries are linked. */
+/**
+ * A parsed text: its variables have memory, its entries are linked.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 final class SimModule implements PtxModule {
     private final SimDevice device;
     private final String name;

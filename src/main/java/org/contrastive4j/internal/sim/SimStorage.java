@@ -5,7 +5,11 @@ import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.jspecify.annotations.Nullable;
 
-/** An allocation of the simulator, or a part of one. */
+/**
+ * An allocation of the simulator, or a part of one.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 final class SimStorage extends DeviceStorage {
     private final SimDevice device;
     private final Region block;

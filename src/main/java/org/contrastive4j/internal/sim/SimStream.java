@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A stream of the simulator: executes work when it is enqueued, or stores it while a graph is captured. {@link
  * StreamOrder} tracks which work is ordered.
+ *
+ * <p>Tested by {@code StreamOrderTest}.
  */
 final class SimStream implements DeviceStream {
     private final SimDevice device;
@@ -25,7 +27,9 @@ final class SimStream implements DeviceStream {
     private @Nullable Capture captured;
     private boolean closed;
 
-    /** A piece of work, executed by the stream that it is launched on, which may differ from the one that captured it. */
+    /**
+     * A piece of work, executed by the stream that it is launched on, which may differ from the one that captured it.
+     */
     interface Work {
         void run(SimStream on);
     }

@@ -19,7 +19,10 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** Calls with raw addresses: outputs that are left out, capture, and arguments that are refused, of every set of kernels. */
+/**
+ * Calls with raw addresses: outputs that are left out, capture, and arguments that are refused, of every set of
+ * kernels.
+ */
 class InfoNceKernelsTest {
     static Stream<Arguments> everywhere() {
         return InfoNceKernelSet.everywhere();

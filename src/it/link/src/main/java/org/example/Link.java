@@ -5,7 +5,6 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.PairLabels;
-import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
@@ -27,7 +26,7 @@ public final class Link {
                             images, texts, PairLabels.DIAGONAL, imageGradients, textGradients, 1)
                     .get();
             System.out.printf(Locale.ROOT, "loss %.6f, gradient %.6f%n", result.loss(), imageGradients.toDoubles()[1]);
-        } catch (MissingNativeLibraryException e) {
+        } catch (RuntimeException e) {
             System.out.println("cpu: " + e.getMessage());
         }
         try (Ops ops = Backend.open("cuda")) {

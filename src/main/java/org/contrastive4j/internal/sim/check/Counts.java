@@ -17,6 +17,8 @@ import org.contrastive4j.internal.sim.exec.Warp;
 /**
  * Counts per instruction: executions, lanes, bytes, shared-memory passes beyond the least possible, and 32-byte sectors
  * of global memory.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Counts implements Observer {
     private static final int BANKS = 32;

@@ -7,6 +7,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 final class HappensBefore {
     private static final int GROUPS = Async.Group.values().length;
@@ -58,7 +60,9 @@ final class HappensBefore {
                 || own[lane] != null && own[lane].isOrderedBefore(theirCluster, theirAgent, theirLane, time);
     }
 
-    /** Whether all that an agent did up to a time is ordered before what any lane does now, as far as all lanes know. */
+    /**
+     * Whether all that an agent did up to a time is ordered before what any lane does now, as far as all lanes know.
+     */
     boolean isOrderedForAll(Object theirCluster, int theirAgent, int time) {
         return theirCluster == cluster && theirAgent == agent && time <= together
                 || shared.isOrderedForAll(theirCluster, theirAgent, time);

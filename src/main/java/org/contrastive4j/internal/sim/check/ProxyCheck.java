@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's
  * fence.proxy.async in between.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 public final class ProxyCheck implements Observer {
     private static final int GRAIN = 4;

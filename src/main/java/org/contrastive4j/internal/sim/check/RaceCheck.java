@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Source: Flanagan and Freund, FastTrack, PLDI 2009 (last write and last reads by epoch), with the order of the PTX
  * memory model.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 public final class RaceCheck implements Observer {
     private final Map<Cluster, Agents> clusters = new ConcurrentHashMap<>();

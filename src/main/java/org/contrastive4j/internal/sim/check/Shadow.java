@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Memory: 128 bytes that one instruction of a warp has accessed as a whole take one reference and a {@link Run};
  * only where accesses are not as regular as that, every four bytes have a reference of their own.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 final class Shadow {
     private static final int GRAIN = 4;
@@ -287,7 +289,9 @@ final class Shadow {
         return true;
     }
 
-    /** Whether an access is ordered before all of these lanes, or before one of them where they touch the same bytes. */
+    /**
+     * Whether an access is ordered before all of these lanes, or before one of them where they touch the same bytes.
+     */
     private static boolean isOrderedBeforeOne(Run earlier, int lane, int lanes, HappensBefore order, boolean one) {
         for (int left = lanes; left != 0; left &= left - 1) {
             boolean ordered = isOrdered(earlier, lane, order, Integer.numberOfTrailingZeros(left));

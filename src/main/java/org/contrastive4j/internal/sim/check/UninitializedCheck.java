@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A thread that used undefined memory is suspended until the other threads have ended, as one of them may yet write
  * it: then the cause is the race, whichever of the two comes first.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 public final class UninitializedCheck implements Observer {
     @Override
@@ -155,7 +157,9 @@ public final class UninitializedCheck implements Observer {
         }
     }
 
-    /** Reports the use of an undefined value; a thread that read undefined memory is suspended where the launch ends. */
+    /**
+     * Reports the use of an undefined value; a thread that read undefined memory is suspended where the launch ends.
+     */
     private static void raise(Warp warp, Step use, Undefined origin) {
         String text = origin.what()
                 + (origin.step() == use

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  * <p>An agent is a warp, or its asynchronous work of one kind, or an mbarrier. Of an agent, the accesses of all lanes
  * are covered up to one time, and those of some lanes up to a later one. Where two such sets of lanes are joined, their
  * union is taken with the later time: that can miss a race, never invent one.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 final class VectorClock {
     /** Times of the agents of one cluster. */

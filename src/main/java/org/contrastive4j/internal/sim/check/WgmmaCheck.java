@@ -17,6 +17,8 @@ import org.contrastive4j.internal.sim.exec.WgmmaStep;
  * last wgmma.fence.
  *
  * <p>Accumulators may go from one wgmma to the next of the same shape without a fence.
+ *
+ * <p>Tested by {@code CheckersTest}.
  */
 public final class WgmmaCheck implements Observer {
     private final Map<Warp, Registers> warps = new ConcurrentHashMap<>();

@@ -2,7 +2,11 @@ package org.contrastive4j.internal.sim.exec;
 
 import org.jspecify.annotations.Nullable;
 
-/** From addresses of lanes to blocks and offsets; finds accesses out of bounds and out of step. */
+/**
+ * From addresses of lanes to blocks and offsets; finds accesses out of bounds and out of step.
+ *
+ * <p>Tested by {@code MemoryConformanceTest}.
+ */
 final class AddressResolver {
     private AddressResolver() {}
 

@@ -5,7 +5,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** atom and red: lane after lane, so that lanes on one address are in the order of their numbers. */
+/**
+ * atom and red: lane after lane, so that lanes on one address are in the order of their numbers.
+ *
+ * <p>Tested by {@code AtomicConformanceTest}.
+ */
 final class AtomicSteps {
     static final Map<String, Decoder> FAMILY = Map.of("atom", AtomicSteps::decode, "red", AtomicSteps::decode);
 

@@ -6,7 +6,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Barriers of warps, blocks and clusters, and fences. */
+/**
+ * Barriers of warps, blocks and clusters, and fences.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 final class BarrierSteps {
     static final Map<String, Decoder> FAMILY = family();
 

@@ -3,7 +3,11 @@ package org.contrastive4j.internal.sim.exec;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 
-/** Instructions on the bits of whole numbers. */
+/**
+ * Instructions on the bits of whole numbers.
+ *
+ * <p>Tested by {@code LogicTest}.
+ */
 final class BitSteps {
     private BitSteps() {}
 

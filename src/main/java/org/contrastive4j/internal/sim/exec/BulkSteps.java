@@ -8,6 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * cp.async.bulk and cp.reduce.async.bulk along one dimension: from and to global memory, between blocks, to several
  * blocks.
+ *
+ * <p>Tested by {@code AsyncCopyConformanceTest}.
  */
 final class BulkSteps {
     private static final int UNIT = 16;

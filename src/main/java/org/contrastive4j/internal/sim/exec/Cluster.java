@@ -6,7 +6,11 @@ import java.util.SplittableRandom;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.jspecify.annotations.Nullable;
 
-/** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */
+/**
+ * Thread blocks that run at the same time and see each other's shared memory; without clusters, one block.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 public final class Cluster {
     private static final int PATIENCE = 64;
     private static final int MOST_TURNS = 32;

@@ -6,7 +6,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Comparisons and selections. */
+/**
+ * Comparisons and selections.
+ *
+ * <p>Tested by {@code CompareTest}.
+ */
 final class CompareSteps {
     static final Map<String, Decoder> FAMILY = Map.of(
             "setp",

@@ -9,7 +9,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Branches, calls, exits, and what only a scheduler or profiler would notice. */
+/**
+ * Branches, calls, exits, and what only a scheduler or profiler would notice.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
+ */
 final class ControlSteps {
     static final Map<String, Decoder> FAMILY = family();
 

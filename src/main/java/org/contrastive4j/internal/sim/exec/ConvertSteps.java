@@ -7,7 +7,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** cvt between all types, with one rounding. */
+/**
+ * cvt between all types, with one rounding.
+ *
+ * <p>Tested by {@code ConvertTest}.
+ */
 final class ConvertSteps {
     static final Map<String, Decoder> FAMILY = Map.of("cvt", ConvertSteps::decode);
 

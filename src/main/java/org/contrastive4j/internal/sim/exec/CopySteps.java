@@ -8,7 +8,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** cp.async and its groups; bulk copies are in {@link BulkSteps}. */
+/**
+ * cp.async and its groups; bulk copies are in {@link BulkSteps}.
+ *
+ * <p>Tested by {@code AsyncCopyConformanceTest}.
+ */
 final class CopySteps {
     static final Map<String, Decoder> FAMILY = Map.of("cp", CopySteps::decode);
 

@@ -7,7 +7,11 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.device.PtxModule.Launch;
 
-/** A thread block: its warps, its shared memory, its barriers. */
+/**
+ * A thread block: its warps, its shared memory, its barriers.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 public final class Cta {
     /** Shared memory begins here, so that address 0 is never valid. */
     static final int SHARED_BASE = 1024;

@@ -10,7 +10,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Decodes an instruction into a step; each family of instructions is one class of decoders, found by the opcode. */
+/**
+ * Decodes an instruction into a step; each family of instructions is one class of decoders, found by the opcode.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 interface Decoder {
     /** @throws PtxException by name when the variant is not known */
     @Nullable

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Lane 4 g + q holds row g (and g + 8) of A at columns q, q + 4, ..., column g of B at rows q, q + 4, ..., and two
  * neighbours at columns 2 q and 2 q + 1 of rows g (and g + 8) of the sums.
+ *
+ * <p>Tested by {@code MatrixProductsTest}.
  */
 final class DoubleMatrixStep extends Step {
     private static final Pattern SHAPE = Pattern.compile("\\.m(8|16)n8k(4|8|16)");

@@ -6,7 +6,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** f64 arithmetic: rounded to nearest by Java, other directions from the sign of what was lost. */
+/**
+ * f64 arithmetic: rounded to nearest by Java, other directions from the sign of what was lost.
+ *
+ * <p>Tested by {@code FloatTest}.
+ */
 final class DoubleSteps {
     private DoubleSteps() {}
 

@@ -6,6 +6,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Thrown for an error of a kernel; names kernel, line, instruction, block, thread, address, and for a race both
  * accesses.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Fault extends KernelException {
     /** Kinds of faults; a launch stops at the first. */

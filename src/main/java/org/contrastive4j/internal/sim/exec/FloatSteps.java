@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * f32 and f64 arithmetic: correctly rounded where PTX says so, the approximations by the nearest f32 of the exact
  * value.
+ *
+ * <p>Tested by {@code FloatTest}.
  */
 final class FloatSteps {
     static final Map<String, Decoder> FAMILY = family();

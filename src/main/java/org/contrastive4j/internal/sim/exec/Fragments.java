@@ -5,7 +5,11 @@ import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
-/** The groups of lanes of a warp that do not run now. */
+/**
+ * The groups of lanes of a warp that do not run now.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
+ */
 final class Fragments {
     private final Warp warp;
     private final List<Fragment> all = new ArrayList<>();

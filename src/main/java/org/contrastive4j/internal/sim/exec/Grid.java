@@ -12,7 +12,11 @@ import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.internal.parse.Parameter;
 import org.jspecify.annotations.Nullable;
 
-/** One launch: its blocks in clusters, run on all cores unless blocks can communicate. */
+/**
+ * One launch: its blocks in clusters, run on all cores unless blocks can communicate.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public final class Grid {
     private static final int WORKSPACE = 64;
 

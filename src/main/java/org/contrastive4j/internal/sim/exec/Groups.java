@@ -5,7 +5,11 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** Asynchronous work of a warp in order, by kind; where commit groups end; what has not been waited for. */
+/**
+ * Asynchronous work of a warp in order, by kind; where commit groups end; what has not been waited for.
+ *
+ * <p>Tested by {@code AsyncCopyConformanceTest}.
+ */
 final class Groups {
     private final Map<Async.Group, Line> lines = new EnumMap<>(Async.Group.class);
 

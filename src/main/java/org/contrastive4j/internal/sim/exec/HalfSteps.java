@@ -5,7 +5,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** f16 and bf16 arithmetic, one or two to a register: exact in f64, then rounded once. */
+/**
+ * f16 and bf16 arithmetic, one or two to a register: exact in f64, then rounded once.
+ *
+ * <p>Tested by {@code HalfTest}.
+ */
 final class HalfSteps {
     static final Map<String, Decoder> FAMILY = Map.of();
 

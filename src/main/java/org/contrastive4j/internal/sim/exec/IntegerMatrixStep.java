@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  * clamped.
  *
  * <p>Lane 4 g + q holds rows g and g + 8 of A, column g of B, and columns 2 q and 2 q + 1 of the sums.
+ *
+ * <p>Tested by {@code MatrixProductsTest}.
  */
 final class IntegerMatrixStep extends Step {
     private static final Pattern SHAPE = Pattern.compile("\\.m(8|16)n8k(\\d{2,3})");

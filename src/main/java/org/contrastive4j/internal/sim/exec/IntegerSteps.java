@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A decoder, and each method that contributes to one, returns null if the simulator does not support the variant of
  * the instruction; {@link Decoder#of} then throws an exception that names it.
+ *
+ * <p>Tested by {@code IntegerTest}.
  */
 final class IntegerSteps {
     static final Map<String, Decoder> FAMILY = family();

@@ -7,7 +7,11 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
-/** Functions of the CUDA runtime that kernels call and no PTX text defines: printf, assert, malloc and free. */
+/**
+ * Functions of the CUDA runtime that kernels call and no PTX text defines: printf, assert, malloc and free.
+ *
+ * <p>Tested by {@code RuntimeFunctionsTest}.
+ */
 final class Intrinsics {
     private static final Set<String> NAMES = Set.of("vprintf", "__assertfail", "malloc", "free");
     private static final int MOST_TEXT = 1 << 16;

@@ -4,7 +4,11 @@ import java.util.StringJoiner;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** The registers and the local memory of the lanes of a warp, and which registers were written. */
+/**
+ * The registers and the local memory of the lanes of a warp, and which registers were written.
+ *
+ * <p>Tested by {@code PtxRunTest}.
+ */
 public abstract class LaneState {
     /** Whole numbers above it are written in hexadecimal. */
     private static final long LARGE = 1L << 31;

@@ -3,6 +3,8 @@ package org.contrastive4j.internal.sim.exec;
 /**
  * Steps that do the same to every lane on its own: d = f(a), f(a, b), f(a, b, c). A whole warp, the common case, goes
  * without its mask.
+ *
+ * <p>Tested by {@code IntegerTest}.
  */
 final class Lanewise {
     interface One {

@@ -8,6 +8,8 @@ import java.util.regex.Pattern;
 /**
  * Where the variables of a state space lie. There are gaps between them, so that an access that runs from one into the
  * next is found.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Layout {
     private static final Pattern LOCAL_NAME = Pattern.compile("_ZZ.*E([1-9][0-9]{0,2})([A-Za-z_].*)");

@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for
  * instructions.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Linker {
     private static final int ROW = Warp.LANES;

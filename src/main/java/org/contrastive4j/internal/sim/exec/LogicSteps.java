@@ -5,7 +5,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** Bitwise logic, shifts and byte permutes. */
+/**
+ * Bitwise logic, shifts and byte permutes.
+ *
+ * <p>Tested by {@code LogicTest}.
+ */
 final class LogicSteps {
     static final Map<String, Decoder> FAMILY = Map.of(
             "and",

@@ -8,6 +8,8 @@ import org.contrastive4j.internal.parse.Type;
  * <p>Bits 0-13 start address, 16-29 leading and 32-45 stride byte offset (all over 16), 49-51 base offset, 62-63
  * swizzle. Layouts in units of 16 bytes as the PTX ISA has them (section on the matrix descriptor), swizzles as an
  * exclusive or on address bits.
+ *
+ * <p>Tested by {@code WgmmaConformanceTest}.
  */
 final class MatrixDescriptor {
     private static final int CHUNK = 16;

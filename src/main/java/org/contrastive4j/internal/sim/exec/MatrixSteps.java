@@ -6,7 +6,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** ldmatrix, stmatrix and mma.sync: a warp's tiles. */
+/**
+ * ldmatrix, stmatrix and mma.sync: a warp's tiles.
+ *
+ * <p>Tested by {@code MmaConformanceTest}.
+ */
 final class MatrixSteps {
     static final Map<String, Decoder> FAMILY = Map.of(
             "ldmatrix",

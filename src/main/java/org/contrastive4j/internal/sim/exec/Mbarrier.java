@@ -5,7 +5,11 @@ import java.util.Deque;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
-/** A phased barrier in shared memory: a phase ends when all arrivals have come and all announced bytes too. */
+/**
+ * A phased barrier in shared memory: a phase ends when all arrivals have come and all announced bytes too.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 final class Mbarrier {
     private static final int MOST = (1 << 20) - 1;
 

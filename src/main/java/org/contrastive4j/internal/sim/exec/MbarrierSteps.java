@@ -7,7 +7,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** mbarrier objects: arrivals, announced bytes, waits for phases. */
+/**
+ * mbarrier objects: arrivals, announced bytes, waits for phases.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 final class MbarrierSteps {
     static final Map<String, Decoder> FAMILY = Map.of("mbarrier", MbarrierSteps::decode);
 

@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * ld and st in every state space, with vectors, cache hints and memory-model semantics; prefetches do nothing but
  * check.
+ *
+ * <p>Tested by {@code MemoryConformanceTest}.
  */
 final class MemorySteps {
     static final Map<String, Decoder> FAMILY = family();

@@ -5,7 +5,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 
-/** mov with packing and unpacking, and conversions of addresses between windows. */
+/**
+ * mov with packing and unpacking, and conversions of addresses between windows.
+ *
+ * <p>Tested by {@code MemoryConformanceTest}.
+ */
 final class MoveSteps {
     static final Map<String, Decoder> FAMILY = Map.of(
             "mov",

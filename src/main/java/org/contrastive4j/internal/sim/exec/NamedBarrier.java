@@ -1,6 +1,10 @@
 package org.contrastive4j.internal.sim.exec;
 
-/** One of the 16 barriers of a thread block; counts threads, whole warps at a time for the aligned forms. */
+/**
+ * One of the 16 barriers of a thread block; counts threads, whole warps at a time for the aligned forms.
+ *
+ * <p>Tested by {@code BarrierConformanceTest}.
+ */
 final class NamedBarrier {
     private final Cta cta;
     private final int id;

@@ -4,6 +4,8 @@ import org.contrastive4j.internal.parse.Type;
 
 /**
  * Bits of a lane as numbers and back, with the roundings of PTX. A lane holds 64 bits, narrower values zero-extended.
+ *
+ * <p>Tested by {@code FloatTest}.
  */
 final class Numbers {
     static final int F32_NAN = 0x7FFFFFFF;

@@ -8,7 +8,11 @@ import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
 import org.jspecify.annotations.Nullable;
 
-/** Operands of one instruction as register rows; records which rows the instruction reads and writes. */
+/**
+ * Operands of one instruction as register rows; records which rows the instruction reads and writes.
+ *
+ * <p>Tested by {@code IntegerTest}.
+ */
 final class Operands {
     private final Linker linker;
     private final Instruction instruction;

@@ -15,6 +15,8 @@ import org.contrastive4j.internal.parse.Operand;
  * <p>Paths that only lead out of the function do not count: lanes that return early are not waited for.
  *
  * <p>Source: Cooper, Harvey and Kennedy, A simple, fast dominance algorithm, 2001.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
  */
 final class PostDominators {
     /** The lanes of a branch do not come together again before they exit. */

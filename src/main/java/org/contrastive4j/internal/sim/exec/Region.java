@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of
  * a warp.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
  */
 public final class Region {
     /** Where the bytes are. */

@@ -17,6 +17,8 @@ import org.contrastive4j.internal.parse.Variable;
 /**
  * The shared variables that a kernel uses, with gaps between them.
  *
+ * <p>Tested by {@code SimDeviceTest}.
+ *
  * @param addresses in the shared state space
  * @param layout offsets of the variables
  * @param bytes static shared memory as a compiler packs it

@@ -3,7 +3,11 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Set;
 import org.contrastive4j.device.PtxModule.Launch;
 
-/** Values of special registers; those that change while a warp runs are computed on each read. */
+/**
+ * Values of special registers; those that change while a warp runs are computed on each read.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
+ */
 final class Specials {
     private static final Set<String> CHANGING =
             Set.of("%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi");

@@ -3,7 +3,11 @@ package org.contrastive4j.internal.sim.exec;
 import org.contrastive4j.internal.parse.Instruction;
 import org.jspecify.annotations.Nullable;
 
-/** One decoded instruction with its register rows. */
+/**
+ * One decoded instruction with its register rows.
+ *
+ * <p>Tested by {@code SimDeviceTest}.
+ */
 public abstract class Step {
     static final int[] NONE = new int[0];
 

@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode: boxes of tensors that a {@link TensorMap}
  * describes.
+ *
+ * <p>Tested by {@code TensorCopyTest}.
  */
 final class TensorCopySteps {
     private static final int SHARED_ALIGNMENT = 128;

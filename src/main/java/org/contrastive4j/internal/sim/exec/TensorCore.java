@@ -11,6 +11,8 @@ import org.contrastive4j.internal.parse.Type;
  * and take k in two halves, one after the other. Exponents of products are those of the factors added, not normalised.
  * Source: Xie et al., MMA-Sim, 2025 (bit-exact against hardware); Khattak and Mikaitis, Accurate models of NVIDIA
  * tensor cores, 2025.
+ *
+ * <p>Tested by {@code MmaConformanceTest}.
  */
 final class TensorCore {
     private static final int HOPPER_BITS = 25;

@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * <p>A kernel takes its {@link #encode() encoding} as a parameter of 128 bytes. The encoding is that of the simulator:
  * a GPU needs one that its driver has made.
  *
+ * <p>Tested by {@code TensorCopyTest}.
+ *
  * @param element type of an element
  * @param address of the first element, a multiple of 16
  * @param sizes elements along each dimension, the fastest first; 1 to 5 dimensions

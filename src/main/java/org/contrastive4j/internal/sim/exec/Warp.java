@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Lanes that a branch separates run one group after the other and come together at the post-dominator of the
  * branch. Every group makes progress: one that loops for long lets the others run.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
  */
 public final class Warp extends LaneState {
     public static final int LANES = 32;

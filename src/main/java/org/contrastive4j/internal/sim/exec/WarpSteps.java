@@ -7,7 +7,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** What the lanes of a warp do together: shuffles, votes, matches, reductions. */
+/**
+ * What the lanes of a warp do together: shuffles, votes, matches, reductions.
+ *
+ * <p>Tested by {@code WarpConformanceTest}.
+ */
 final class WarpSteps {
     static final Map<String, Decoder> FAMILY = family();
 

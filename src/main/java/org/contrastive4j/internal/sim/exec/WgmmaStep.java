@@ -3,7 +3,11 @@ package org.contrastive4j.internal.sim.exec;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** One wgmma.mma_async: started here, done when the warp waits for its group at the latest. */
+/**
+ * One wgmma.mma_async: started here, done when the warp waits for its group at the latest.
+ *
+ * <p>Tested by {@code WgmmaConformanceTest}.
+ */
 public final class WgmmaStep extends Step {
     /**
      * Sizes and types; M is 64.

@@ -10,7 +10,11 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** wgmma: asynchronous products of a warp group; each of its four warps does its own 16 rows. */
+/**
+ * wgmma: asynchronous products of a warp group; each of its four warps does its own 16 rows.
+ *
+ * <p>Tested by {@code WgmmaConformanceTest}.
+ */
 final class WgmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wgmma", WgmmaSteps::decode);
 

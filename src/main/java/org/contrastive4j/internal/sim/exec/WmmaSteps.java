@@ -8,7 +8,11 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
-/** wmma.load, mma and store: tiles whose spread over lanes PTX leaves open; here each lane has a run of neighbours. */
+/**
+ * wmma.load, mma and store: tiles whose spread over lanes PTX leaves open; here each lane has a run of neighbours.
+ *
+ * <p>Tested by {@code NvccProgramsTest}.
+ */
 final class WmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wmma", WmmaSteps::decode);
 
