@@ -51,7 +51,12 @@ public final class DataStartup {
         try (BatchLoader loader = new BatchLoader(order, maker, Augmentation.none(), 0, steps, threads, 2)) {
             loader.next();
             double first = (System.nanoTime() - start) / 1e9;
-            double cpu = ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO).toMillis() / 1e3;
+            double cpu = ProcessHandle.current()
+                            .info()
+                            .totalCpuDuration()
+                            .orElse(Duration.ZERO)
+                            .toMillis()
+                    / 1e3;
             System.gc();
             Runtime runtime = Runtime.getRuntime();
             double heap = (runtime.totalMemory() - runtime.freeMemory()) / 1048576.0;
