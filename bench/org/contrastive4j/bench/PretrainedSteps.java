@@ -314,8 +314,8 @@ public final class PretrainedSteps implements AutoCloseable {
     }
 
     private void plan(int chunk, double gigabytes) {
-        int few = chunk;
-        int more = 2 * chunk;
+        int few = 2; // samples of the trial passes of the planner
+        int more = 3;
         ChunkPlan[] plans = new ChunkPlan[2];
         for (int k = 0; k < plans.length; k++) {
             int pairs = k == 0 ? few : more;
@@ -324,13 +324,14 @@ public final class PretrainedSteps implements AutoCloseable {
             }
         }
         Line whole = Line.through(few, plans[0].peak(), more, plans[1].peak());
-        long one = most(plans[0]);
+        Line chunks = Line.through(few, most(plans[0]), more, most(plans[1]));
+        double one = chunks.atZero() + chunks.perPair() * chunk;
         Line outside = Line.through(few, outside(plans[0]), more, outside(plans[1]));
         double limit = gigabytes * 1e9;
         System.out.printf(
                 Locale.ROOT,
-                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %s for "
-                        + "a chunk of %d%n",
+                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %.0f MiB"
+                        + " for a chunk of %d%n",
                 mebibytes(model.encoder().parameters().stream()
                         .mapToLong(parameter -> parameter.value().bytes())
                         .sum()),
@@ -338,7 +339,7 @@ public final class PretrainedSteps implements AutoCloseable {
                 whole.perPair() / 1048576,
                 outside.atZero() / 1048576,
                 outside.perPair() / 1048576,
-                mebibytes(one),
+                one / 1048576,
                 chunk);
         System.out.printf(
                 Locale.ROOT,

@@ -44,6 +44,24 @@ record MixedTargets(double share, SoftTargets soft, SoftTargets hard) implements
         }
     }
 
+    @Override
+    public void applyDifference(Ops ops, Tensor y, Tensor out) {
+        soft.applyDifference(ops, y, out);
+        try (Tensor other = ops.allocateParameter(out.shape())) {
+            hard.applyDifference(ops, y, other);
+            mix(ops, other, out);
+        }
+    }
+
+    @Override
+    public void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        soft.applyDifferenceTransposed(ops, x, out);
+        try (Tensor other = ops.allocateParameter(out.shape())) {
+            hard.applyDifferenceTransposed(ops, x, other);
+            mix(ops, other, out);
+        }
+    }
+
     private void mix(Ops ops, Tensor other, Tensor out) {
         ops.pointwise().scale(share, out, out);
         ops.pointwise().axpy(1 - share, other, out);

@@ -10,7 +10,7 @@ import org.contrastive4j.tensor.Tensor;
  * cross-entropy needs only products of the matrix with representations.
  */
 public sealed interface SoftTargets permits SparseTargets, LowRankTargets, SimilarityTargets, MixedTargets {
-    /** Largest deviation of the sum of a row from 1. */
+    /** The largest difference of the sum of a row from 1. */
     double TOLERANCE = 1e-5;
 
     /**
@@ -30,7 +30,7 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
     /**
      * Computes out = q y.
      *
-     * @param ops backend
+     * @param ops backend of the tensors
      * @param y [m, d]; read
      * @param out [n, d]; overwritten
      */
@@ -39,11 +39,38 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
     /**
      * Computes out = q^T x.
      *
-     * @param ops backend
+     * @param ops backend of the tensors
      * @param x [n, d]; read
      * @param out [m, d]; overwritten
      */
     void applyTransposed(Ops ops, Tensor x, Tensor out);
+
+    /**
+     * Computes out = q y - y for n = m: the difference from hard targets on the diagonal.
+     *
+     * <p>Numerics: sparse and similarity targets, and mixtures of them, have full relative accuracy however small the
+     * difference is; others have that of q y.
+     *
+     * @param ops backend of the tensors
+     * @param y [n, d]; read
+     * @param out [n, d]; written
+     */
+    default void applyDifference(Ops ops, Tensor y, Tensor out) {
+        apply(ops, y, out);
+        ops.pointwise().axpy(-1, y, out);
+    }
+
+    /**
+     * Computes out = q^T x - x for n = m, as {@link #applyDifference}.
+     *
+     * @param ops backend of the tensors
+     * @param x [n, d]; read
+     * @param out [n, d]; written
+     */
+    default void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        applyTransposed(ops, x, out);
+        ops.pointwise().axpy(-1, x, out);
+    }
 
     /**
      * Returns targets given by few weights a row.
@@ -126,11 +153,11 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
     }
 
     /**
-     * Checks that two matrices fit these targets.
+     * Checks the shapes of representations.
      *
-     * @param ofColumns matrix with a row for each column
-     * @param ofRows matrix with a row for each row, of the same width
-     * @throws ShapeException when the numbers of rows are not m and n, or the widths differ
+     * @param ofColumns [m, d]
+     * @param ofRows [n, d]
+     * @throws ShapeException when they do not fit
      */
     default void requireShapes(Tensor ofColumns, Tensor ofRows) {
         if (ofColumns.dim(0) != m() || ofRows.dim(0) != n() || ofColumns.dim(1) != ofRows.dim(1)) {

@@ -45,6 +45,11 @@ final class UnitRows implements AutoCloseable {
         finite.get();
     }
 
+    /** Returns a result that throws as {@link #requireFinite} does, unless all rows are finite; also after close. */
+    <T> Deferred<T> ifFinite(Deferred<T> result) {
+        return finite.map(none -> result.get());
+    }
+
     Tensor unit() {
         return unit;
     }

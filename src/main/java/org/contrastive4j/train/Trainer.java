@@ -376,11 +376,7 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            objective.parameters().stream()
-                    .skip(1)
-                    .forEach(own -> details.put(
-                            own.name().substring(own.name().indexOf('.') + 1),
-                            own.value().toDoubles()[0]));
+            details.putAll(results.second());
             return new Step(
                     step,
                     result.loss(),

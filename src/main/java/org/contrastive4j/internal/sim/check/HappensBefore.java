@@ -24,6 +24,8 @@ final class HappensBefore {
     private int @Nullable [] pairs;
     private int together;
     private int now = 1;
+    private int fencedLanes;
+    private boolean lanesDiffer;
 
     HappensBefore(Agents cluster, int agent) {
         this.cluster = cluster;
@@ -124,9 +126,14 @@ final class HappensBefore {
         }
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0) {
-                own(own, lane).join(location);
+                ownOf(lane).join(location);
             }
         }
+    }
+
+    private VectorClock ownOf(int lane) {
+        lanesDiffer = true;
+        return own(own, lane);
     }
 
     private static VectorClock own(VectorClock[] clocks, int lane) {
@@ -147,6 +154,7 @@ final class HappensBefore {
         if (mask == live) {
             shared.join(joint);
             Arrays.fill(own, null);
+            lanesDiffer = false;
             together = now;
             for (int group = 0; group < GROUPS; group++) {
                 for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -163,7 +171,7 @@ final class HappensBefore {
         pairs = pairs == null ? new int[Warp.LANES * Warp.LANES] : pairs;
         for (int a = 0; a < Warp.LANES; a++) {
             if ((mask >>> a & 1) != 0) {
-                own(own, a).join(joint);
+                ownOf(a).join(joint);
                 for (int b = 0; b < Warp.LANES; b++) {
                     if ((mask >>> b & 1) != 0) {
                         pairs[a * Warp.LANES + b] = now;
@@ -180,12 +188,13 @@ final class HappensBefore {
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0) {
                 if (unfenced[lane] != null) {
-                    own(own, lane).join(unfenced[lane]);
+                    ownOf(lane).join(unfenced[lane]);
                     unfenced[lane] = null;
                 }
                 VectorClock snapshot = new VectorClock();
                 publish(1 << lane, live, snapshot);
                 fenced[lane] = snapshot;
+                fencedLanes |= 1 << lane;
             }
         }
         now++;
@@ -195,6 +204,21 @@ final class HappensBefore {
         if (fenced[lane] != null) {
             location.join(fenced[lane]);
         }
+    }
+
+    /** Whether an agent is the warp itself or its asynchronous work. */
+    boolean isOwn(int theirAgent) {
+        return theirAgent >= agent && theirAgent <= agent + GROUPS;
+    }
+
+    /** Lanes that have executed a fence. */
+    int fencedLanes() {
+        return fencedLanes;
+    }
+
+    /** Whether what happened before another agent's accesses may differ between the lanes. */
+    boolean lanesDiffer() {
+        return lanesDiffer;
     }
 
     boolean hasFenced(int lane) {

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Code;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
@@ -39,6 +40,16 @@ public final class ProxyCheck implements Observer {
         grid = launched;
         index = launched.observer(this);
         fences.clear();
+    }
+
+    @Override
+    public boolean watchesSteps(Code code) {
+        return false;
+    }
+
+    @Override
+    public boolean watchesAccesses(Code code) {
+        return code.usesAsyncProxy();
     }
 
     @Override

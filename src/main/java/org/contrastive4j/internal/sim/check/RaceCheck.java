@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Code;
 import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
@@ -99,6 +100,21 @@ public final class RaceCheck implements Observer {
         }
     }
 
+    @Override
+    public boolean watchesSteps(Code code) {
+        return false;
+    }
+
+    @Override
+    public int publishingLanes(Warp warp, int mask, boolean release) {
+        return release ? mask : mask & of(warp).fencedLanes();
+    }
+
+    @Override
+    public boolean needsStrongRead() {
+        return !places.isEmpty();
+    }
+
     private HappensBefore of(Warp warp) {
         Object cached = warp.cached();
         if (cached == null) {
@@ -140,13 +156,14 @@ public final class RaceCheck implements Observer {
                         access.kind,
                         warp,
                         step);
-                recordAll(warp, lanes, access, stamp, order, wide);
+                recordAll(warp, lanes, mask, access, stamp, order, wide);
             }
         }
     }
 
     /** Records accesses run by run; where {@code wide}, each as if lane 0 had made it. */
-    private void recordAll(Warp warp, int lanes, Access access, Run.Stamp stamp, HappensBefore order, boolean wide) {
+    private void recordAll(
+            Warp warp, int lanes, int mask, Access access, Run.Stamp stamp, HappensBefore order, boolean wide) {
         boolean mayShare = access.kind == Access.Kind.READ || stamp.strong();
         for (int left = lanes; left != 0; ) {
             int first = Integer.numberOfTrailingZeros(left);
@@ -155,7 +172,9 @@ public final class RaceCheck implements Observer {
                 left &= left - 1;
                 continue;
             }
-            int taken = wide ? 1 << first : neighbours(access, left, first);
+            int taken = wide
+                    ? 1 << first
+                    : access.span > 0 && left == lanes && lanes == mask ? lanes : neighbours(access, left, first);
             boolean together = false;
             if (mayShare && !wide && taken == 1 << first) {
                 taken = sharing(access, left, first);

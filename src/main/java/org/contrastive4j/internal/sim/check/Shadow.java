@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.sim.check;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Iterator;
 import java.util.List;
@@ -32,10 +31,13 @@ final class Shadow {
 
     private final Grid grid;
     private final int bytes;
-    /** By line: null, the {@link Run} that covers it, or a {@code Cells}. */
+    /** By line: null, the {@link Run} or {@code Both} that cover it, or a {@code Cells}. */
     private final @Nullable Object[] writes;
 
     private final @Nullable Object[] reads;
+
+    /** A plain write that covers a line, and the strong ones after it. */
+    private record Both(Run plain, Run strong) {}
 
     /** The accesses to each four bytes of a line: null, a {@link Run}, or a list of them. */
     private record Cells(@Nullable Object[] grains) {}
@@ -71,7 +73,7 @@ final class Shadow {
     private static BitSet touched(@Nullable Object[] lines) {
         BitSet words = new BitSet(lines.length * GRAINS);
         for (int line = 0; line < lines.length; line++) {
-            if (lines[line] instanceof Run) {
+            if (lines[line] instanceof Run || lines[line] instanceof Both) {
                 words.set(line * GRAINS, (line + 1) * GRAINS);
             } else if (lines[line] instanceof Cells cells) {
                 for (int grain = 0; grain < GRAINS; grain++) {
@@ -110,7 +112,9 @@ final class Shadow {
             return false;
         }
         boolean reading = run.stamp().kind() == Access.Kind.READ;
-        boolean afterWrite = !(write instanceof Run last) || isAfter(last, run, order);
+        boolean afterWrite = write instanceof Both both
+                ? isAfter(both.plain, run, order) && isAfter(both.strong, run, order)
+                : !(write instanceof Run last) || isAfter(last, run, order);
         boolean afterRead = !(read instanceof Run last) || isAfter(last, run, order);
         if (!afterWrite || !afterRead) {
             return false;
@@ -122,10 +126,14 @@ final class Shadow {
             reads[line] = run;
             return true;
         }
-        if (write instanceof Run last && run.stamp().strong() && !last.stamp().strong()) {
-            return false;
+        if (!run.stamp().strong() || write == null) {
+            writes[line] = run;
+        } else if (write instanceof Both both) {
+            writes[line] = new Both(both.plain, run);
+        } else {
+            Run last = (Run) write;
+            writes[line] = last.stamp().strong() ? run : new Both(last, run);
         }
-        writes[line] = run;
         if (read instanceof Run last && (!run.stamp().strong() || last.stamp().strong())) {
             reads[line] = null;
         }
@@ -134,11 +142,7 @@ final class Shadow {
 
     /** Whether all of the earlier accesses are ordered before all of the later ones, as far as one look shows. */
     private static boolean isAfter(Run earlier, Run later, HappensBefore order) {
-        return later.hasSameLanes(earlier) && !later.stamp().isAsync()
-                || order.isOrderedForAll(
-                        earlier.stamp().cluster(),
-                        earlier.stamp().agent(),
-                        earlier.stamp().time());
+        return later.hasSameLanes(earlier) && !later.stamp().isAsync() || isOrderedForAll(earlier, order);
     }
 
     private static @Nullable Object[] cells(@Nullable Object[] lines, int line, boolean make) {
@@ -149,7 +153,9 @@ final class Shadow {
             return null;
         }
         @Nullable Object[] grains = new Object[GRAINS];
-        Arrays.fill(grains, lines[line]);
+        for (int grain = 0; grain < GRAINS; grain++) {
+            grains[grain] = entry(lines, line, grain);
+        }
         lines[line] = new Cells(grains);
         return grains;
     }
@@ -173,6 +179,9 @@ final class Shadow {
     }
 
     private static @Nullable Object entry(@Nullable Object[] lines, int line, int grain) {
+        if (lines[line] instanceof Both both) {
+            return pair(both.plain, both.strong);
+        }
         return lines[line] instanceof Cells cells ? cells.grains[grain] : lines[line];
     }
 
@@ -196,6 +205,9 @@ final class Shadow {
         if (earlier.stamp().strong() && later.stamp().strong() && inScope) {
             return null;
         }
+        if (isOrderedForAll(earlier, order)) {
+            return null;
+        }
         Conflict found = null;
         for (int left = later.lanesOf(from, from + GRAIN); left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
@@ -210,6 +222,11 @@ final class Shadow {
             }
         }
         return found;
+    }
+
+    private static boolean isOrderedForAll(Run earlier, HappensBefore order) {
+        Run.Stamp stamp = earlier.stamp();
+        return order.isOrderedForAll(stamp.cluster(), stamp.agent(), stamp.time());
     }
 
     private static boolean isOrdered(Run earlier, int earlierLane, HappensBefore order, int lane) {
@@ -272,6 +289,14 @@ final class Shadow {
         int end = Math.min(from + GRAIN, earlier.to());
         if (!later.covers(start, end)) {
             return false;
+        }
+        if (isOrderedForAll(earlier, order)
+                || later.hasSameLanes(earlier) && !later.stamp().isAsync()) {
+            return true;
+        }
+        if (!order.lanesDiffer() && !order.isOwn(earlier.stamp().agent())) {
+            return isOrdered(earlier, Integer.numberOfTrailingZeros(earlier.lanes()), order, 0)
+                    && Integer.bitCount(earlier.lanes()) == 1;
         }
         boolean sameAgent = later.stamp().agent() == earlier.stamp().agent()
                 && later.stamp().cluster() == earlier.stamp().cluster();

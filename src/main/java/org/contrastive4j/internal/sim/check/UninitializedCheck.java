@@ -175,6 +175,9 @@ public final class UninitializedCheck implements Observer {
 
     @Override
     public void access(Warp warp, Step step, int mask, Access access) {
+        if (access.span > 0 && isWhole(step, mask, access)) {
+            return;
+        }
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
             Region region = access.blocks[lane];
@@ -196,6 +199,24 @@ public final class UninitializedCheck implements Observer {
                 region.markWritten(access.offsets[lane], access.bytes);
             }
         }
+    }
+
+    /** Checks or marks neighbouring bytes at once; false where a closer look is needed. */
+    private static boolean isWhole(Step step, int mask, Access access) {
+        int first = Integer.numberOfTrailingZeros(mask);
+        Region region = access.blocks[first];
+        boolean data = region.space() == Region.Space.SHARED || region.space() == Region.Space.GLOBAL;
+        if (!data || step.isParameterAccess()) {
+            return false;
+        }
+        if (access.kind != Access.Kind.WRITE) {
+            return region.firstUnwritten(access.offsets[first], access.span) < 0;
+        }
+        if (access.rows != null && access.rows.length > 1) {
+            return false;
+        }
+        region.markWritten(access.offsets[first], access.span);
+        return true;
     }
 
     /** Lanes read bytes that nothing has written: a load marks what it loads, all else is a use. */

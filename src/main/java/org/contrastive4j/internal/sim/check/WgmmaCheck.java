@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Code;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
@@ -36,6 +37,16 @@ public final class WgmmaCheck implements Observer {
             touched = new boolean[rows];
             last = new WgmmaStep[rows];
         }
+    }
+
+    @Override
+    public boolean watchesSteps(Code code) {
+        return code.usesWgmma();
+    }
+
+    @Override
+    public boolean watchesAccesses(Code code) {
+        return false;
     }
 
     @Override

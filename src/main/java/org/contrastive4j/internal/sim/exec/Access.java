@@ -31,6 +31,29 @@ public final class Access {
     /** Bytes of each element of a load or store. */
     public int partBytes;
 
+    /** Bytes of all lanes together where they are one after the other in one region; -1 elsewhere. */
+    public int span;
+
+    /** Finds out whether the lanes access neighbouring bytes. */
+    void measure(int mask) {
+        span = -1;
+        int first = Integer.numberOfTrailingZeros(mask);
+        int count = Integer.bitCount(mask);
+        int end = first + count;
+        if (mask == 0 || end > Warp.LANES || mask >>> first != (count == Warp.LANES ? -1 : (1 << count) - 1)) {
+            return;
+        }
+        Region region = blocks[first];
+        int next = offsets[first];
+        for (int lane = first; lane < end; lane++) {
+            if (blocks[lane] != region || offsets[lane] != next) {
+                return;
+            }
+            next += bytes;
+        }
+        span = next - offsets[first];
+    }
+
     /** Asynchronous work that makes the access; null for the instruction itself. */
     public @Nullable Async async;
 

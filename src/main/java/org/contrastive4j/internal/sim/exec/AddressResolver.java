@@ -59,6 +59,46 @@ final class AddressResolver {
         }
     }
 
+    /**
+     * Resolves the addresses of all lanes where they are valid and in one region: the shared memory of the own block,
+     * or the global memory that was accessed last.
+     *
+     * @return false where that is not so; then nothing is resolved
+     */
+    static boolean resolveTogether(Warp warp, int mask, Space space, int row, long offset, int bytes, Access access) {
+        if (space != Space.SHARED && space != Space.GLOBAL && space != Space.GENERIC) {
+            return false;
+        }
+        long[] r = warp.r;
+        long least = Long.MAX_VALUE;
+        long most = Long.MIN_VALUE;
+        long all = 0;
+        for (int left = mask; left != 0; left &= left - 1) {
+            long address = r[row + Integer.numberOfTrailingZeros(left)] + offset;
+            least = Math.min(least, address);
+            most = Math.max(most, address);
+            all |= address;
+        }
+        if ((all & bytes - 1) != 0) {
+            return false;
+        }
+        Region region = space == Space.SHARED ? warp.cta.shared() : warp.lastGlobal;
+        long base = space == Space.SHARED ? Cta.SHARED_BASE : region == null ? 0 : region.base();
+        if (region == null
+                || region.isFreed()
+                || least < base
+                || most + bytes > base + region.bytes()
+                || space == Space.SHARED && !warp.sharedLayout.contains(least - base, (int) (most - least) + bytes)) {
+            return false;
+        }
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            access.blocks[lane] = region;
+            access.offsets[lane] = (int) (r[row + lane] + offset - base);
+        }
+        return true;
+    }
+
     private static void shared(Warp warp, Step step, int lane, long address, int bytes, Access access) {
         int rank = Windows.rank(address, warp.cta.rank());
         if (address < 0

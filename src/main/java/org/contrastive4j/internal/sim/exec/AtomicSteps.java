@@ -63,18 +63,7 @@ final class AtomicSteps {
             @Override
             void run(Warp warp, int mask) {
                 Access access = warp.access;
-                for (int left = mask; left != 0; left &= left - 1) {
-                    int lane = Integer.numberOfTrailingZeros(left);
-                    AddressResolver.resolve(
-                            warp,
-                            this,
-                            lane,
-                            space,
-                            warp.r[address.row() + lane] + address.offset(),
-                            bytes,
-                            bytes,
-                            access);
-                }
+                MemorySteps.resolve(warp, this, mask, space, address.row(), address.offset(), bytes, access);
                 MemorySteps.notifyObservers(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
                 MemoryOrder.beforeWrite(warp, mask, access, release, block);
                 for (int left = mask; left != 0; left &= left - 1) {

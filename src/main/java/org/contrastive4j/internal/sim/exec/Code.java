@@ -18,6 +18,7 @@ import org.contrastive4j.internal.parse.Type;
  * @param stackBase where {@code alloca} begins in the local memory of a lane; -1 where no instruction uses it
  * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
+ * @param usesAsyncProxy whether bulk copies or wgmma access memory
  * @param types of registers by row
  * @param communicatesAcrossBlocks whether blocks can communicate: atomics, fences or strong accesses on global
  *     memory
@@ -38,6 +39,7 @@ public record Code(
         Launch.Dim clusterSize,
         boolean communicatesAcrossBlocks,
         boolean usesWgmma,
+        boolean usesAsyncProxy,
         String[] names,
         Type[] types) {
     public String name() {

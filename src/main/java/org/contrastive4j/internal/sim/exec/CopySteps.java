@@ -167,7 +167,8 @@ final class CopySteps {
         access.strong = kind == Access.Kind.ATOMIC; // bulk reductions are relaxed atomics
         access.blockScope = false;
         access.async = async;
-        for (Observer observer : warp.cta.cluster().observers()) {
+        access.measure(mask);
+        for (Observer observer : warp.accessObservers) {
             observer.access(warp, step, mask, access);
         }
         access.async = null;

@@ -25,6 +25,8 @@ public final class Grid {
     private final Region parameters;
     private final GlobalMemory memory;
     private final Observer[] observers;
+    private final Observer[] stepObservers;
+    private final Observer[] accessObservers;
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
@@ -53,6 +55,12 @@ public final class Grid {
         System.arraycopy(parameters, 0, this.parameters.data(), 0, parameters.length);
         this.memory = memory;
         this.observers = observers.toArray(Observer[]::new);
+        this.stepObservers = observers.stream()
+                .filter(observer -> observer.watchesSteps(code))
+                .toArray(Observer[]::new);
+        this.accessObservers = observers.stream()
+                .filter(observer -> observer.watchesAccesses(code))
+                .toArray(Observer[]::new);
         this.schedule = schedule;
         this.limit = limit;
         this.architecture = architecture;
@@ -134,6 +142,14 @@ public final class Grid {
 
     Observer[] observers() {
         return observers;
+    }
+
+    Observer[] stepObservers() {
+        return stepObservers;
+    }
+
+    Observer[] accessObservers() {
+        return accessObservers;
     }
 
     /** Position of an observer, which is also that of its shadows. */

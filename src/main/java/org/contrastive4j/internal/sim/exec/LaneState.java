@@ -21,6 +21,11 @@ public abstract class LaneState {
 
     final long[] r;
     final int[] p;
+    final Layout sharedLayout;
+
+    /** Those that are told of accesses. */
+    final Observer[] accessObservers;
+
     final Access access = new Access();
     final Groups groups = new Groups();
     int warpGroupSteps;
@@ -46,6 +51,8 @@ public abstract class LaneState {
         this.r = linked.freshRows();
         this.p = new int[linked.predicates()];
         p[0] = Warp.ALL;
+        this.sharedLayout = linked.sharedLayout();
+        this.accessObservers = cta.cluster().grid().accessObservers();
         this.written = new int[linked.predicates()];
         this.predicatesWritten = new int[linked.predicates()];
         predicatesWritten[0] = Warp.ALL;

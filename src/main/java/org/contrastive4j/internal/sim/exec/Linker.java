@@ -50,6 +50,7 @@ public final class Linker {
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
+    private boolean usesAsyncProxy;
     private boolean usesStack;
     private Function current; // whose instructions are linked now
 
@@ -114,6 +115,7 @@ public final class Linker {
                 clusterSize(),
                 communicates,
                 usesWgmma,
+                usesAsyncProxy,
                 names(),
                 types());
     }
@@ -142,6 +144,7 @@ public final class Linker {
         step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
+        usesAsyncProxy |= step instanceof WgmmaStep || instruction.has(".bulk");
         return step;
     }
 

@@ -16,7 +16,7 @@ final class MemoryOrder {
     /** Before a strong write: publishes, by itself or through the last fence, to all or to the threads of the block. */
     static void beforeWrite(Warp warp, int mask, Access access, boolean release, boolean blockScope) {
         for (Observer observer : warp.cta.cluster().observers()) {
-            for (int left = mask; left != 0; left &= left - 1) {
+            for (int left = observer.publishingLanes(warp, mask, release); left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
                 observer.strongWrite(warp, 1 << lane, location(warp, access, lane, true), release);
                 if (!blockScope) {
@@ -29,7 +29,7 @@ final class MemoryOrder {
     /** After a strong read: sees what was published, at once or at the next fence. */
     static void afterRead(Warp warp, int mask, Access access, boolean acquire, boolean blockScope) {
         for (Observer observer : warp.cta.cluster().observers()) {
-            for (int left = mask; left != 0; left &= left - 1) {
+            for (int left = observer.needsStrongRead() ? mask : 0; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
                 observer.strongRead(warp, 1 << lane, location(warp, access, lane, true), acquire);
                 if (!blockScope) {

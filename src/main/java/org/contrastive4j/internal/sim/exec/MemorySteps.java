@@ -91,6 +91,7 @@ final class MemorySteps {
                 in.has(".volatile"));
         noteCommunication(in, o, shape);
         boolean acquire = in.has(".acquire");
+        boolean words = n == 4 && rows.length == 1 && !type.isSigned();
         int[] widths = o.vector(0).stream()
                 .mapToInt(element -> element instanceof Operand.Reg reg
                         ? Math.max(n, reg.register().type().bytes())
@@ -100,6 +101,17 @@ final class MemorySteps {
             @Override
             void run(Warp warp, int mask) {
                 Access access = reach(warp, this, mask, shape, Access.Kind.READ);
+                if (words) {
+                    loadWords(warp.r, rows[0], mask, access);
+                } else {
+                    loadParts(warp, mask, access);
+                }
+                if (shape.strong()) {
+                    MemoryOrder.afterRead(warp, mask, access, acquire, shape.blockScope());
+                }
+            }
+
+            private void loadParts(Warp warp, int mask, Access access) {
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < rows.length; k++) {
@@ -108,11 +120,15 @@ final class MemorySteps {
                                 type.isSigned() ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
                     }
                 }
-                if (shape.strong()) {
-                    MemoryOrder.afterRead(warp, mask, access, acquire, shape.blockScope());
-                }
             }
         };
+    }
+
+    private static void loadWords(long[] r, int row, int mask, Access access) {
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            r[row + lane] = access.blocks[lane].loadWord(access.offsets[lane]);
+        }
     }
 
     private static @Nullable Step store(Instruction in, Operands o) {
@@ -165,17 +181,11 @@ final class MemorySteps {
     private static Access reach(Warp warp, Step step, int mask, Shape shape, Access.Kind kind) {
         Access access = warp.access;
         int bytes = shape.type().bytes() * shape.rows().length;
-        long[] r = warp.r;
-        for (int left = mask; left != 0; left &= left - 1) {
-            int lane = Integer.numberOfTrailingZeros(left);
-            AddressResolver.resolve(
-                    warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes, bytes, access);
-            if (kind == Access.Kind.WRITE && access.blocks[lane].space() == Region.Space.CONST) {
-                throw warp.fault(
-                        Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
-            }
+        resolve(warp, step, mask, shape.space(), shape.base(), shape.offset(), bytes, access);
+        if (kind == Access.Kind.WRITE && shape.space() != AddressResolver.Space.SHARED) {
+            checkWritable(warp, step, mask, access);
         }
-        if (warp.cta.cluster().observers().length > 0) {
+        if (warp.accessObservers.length > 0) {
             access.rows = shape.rows();
             access.partBytes = shape.type().bytes();
             access.isVolatile = shape.isVolatile();
@@ -186,6 +196,35 @@ final class MemorySteps {
         return access;
     }
 
+    /** Resolves the addresses of all lanes; where not all are in one region, lane after lane. */
+    static void resolve(
+            Warp warp,
+            Step step,
+            int mask,
+            AddressResolver.Space space,
+            int row,
+            long offset,
+            int bytes,
+            Access access) {
+        if (AddressResolver.resolveTogether(warp, mask, space, row, offset, bytes, access)) {
+            return;
+        }
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            AddressResolver.resolve(warp, step, lane, space, warp.r[row + lane] + offset, bytes, bytes, access);
+        }
+    }
+
+    private static void checkWritable(Warp warp, Step step, int mask, Access access) {
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            if (access.blocks[lane].space() == Region.Space.CONST) {
+                throw warp.fault(
+                        Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
+            }
+        }
+    }
+
     /** Tells observers of an access that {@code warp.access} has the places of. */
     static void notifyObservers(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong) {
         notifyObservers(warp, step, mask, bytes, kind, strong, false);
@@ -193,7 +232,7 @@ final class MemorySteps {
 
     static void notifyObservers(
             Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong, boolean blockScope) {
-        Observer[] observers = warp.cta.cluster().observers();
+        Observer[] observers = warp.accessObservers;
         if (observers.length > 0) {
             Access access = warp.access;
             access.bytes = bytes;
@@ -201,6 +240,7 @@ final class MemorySteps {
             access.strong = strong;
             access.blockScope = blockScope;
             access.async = null;
+            access.measure(mask);
             for (Observer observer : observers) {
                 observer.access(warp, step, mask, access);
             }

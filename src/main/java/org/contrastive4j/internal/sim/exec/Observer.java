@@ -20,6 +20,26 @@ public interface Observer {
         return false;
     }
 
+    /** Whether it is told of every instruction of the kernel. */
+    default boolean watchesSteps(Code code) {
+        return true;
+    }
+
+    /** Whether it is told of every access of the kernel. */
+    default boolean watchesAccesses(Code code) {
+        return true;
+    }
+
+    /** Returns the lanes whose strong writes publish something. */
+    default int publishingLanes(Warp warp, int mask, boolean release) {
+        return 0;
+    }
+
+    /** Whether a strong read may see something that was published. */
+    default boolean needsStrongRead() {
+        return false;
+    }
+
     /** A kernel begins. */
     default void begin(Grid grid) {}
 

@@ -162,6 +162,11 @@ public final class Region {
         };
     }
 
+    /** Four bytes at an offset, zero-extended. */
+    long loadWord(int at) {
+        return (int) INT.get(data, at) & 0xFFFFFFFFL;
+    }
+
     public void store(int at, int bytes, long value) {
         switch (bytes) {
             case 1 -> data[at] = (byte) value;

@@ -95,7 +95,7 @@ public final class Warp extends LaneState {
 
     /** Runs up to {@code quantum} instructions; ends early when no lane can go on. */
     void run(int quantum) {
-        Observer[] observers = cta.cluster().observers();
+        Observer[] observers = cta.cluster().grid().stepObservers();
         for (int left = quantum; left > 0 && live != 0; left--) {
             if ((mask == 0 || wait != null || pc == stop || pc >= nearestOther) && !reselect()) {
                 return;
