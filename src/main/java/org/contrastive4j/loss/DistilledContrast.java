@@ -279,7 +279,7 @@ public final class DistilledContrast implements AutoCloseable {
          * Checks the arguments.
          *
          * @param alpha in [0, 1)
-         * @param steps of the ramp; 0 for a constant alpha
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Distillation {
@@ -325,7 +325,7 @@ public final class DistilledContrast implements AutoCloseable {
          * Checks the arguments.
          *
          * @param start in [0, 1)
-         * @param steps after which mu is 1; 0 for a constant mu
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Momentum {
