@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
@@ -202,7 +203,7 @@ public final class DistilledContrast implements AutoCloseable {
             new TeacherDifference(ops, scope, teacher, List.of(Axis.ROWS, Axis.COLUMNS), alpha.times(-1.0 / n))
                     .products(new Factors(x.unit(), y.unit()), ofX, ofY);
             Scalars value = scope.products(x.unit(), ofX).sum();
-            scope.add(value, gradientScale, gradients.dLogScale());
+            scope.add(value, gradientScale, Objects.requireNonNull(gradients.dLogScale()));
             add(gradientScale, ofX, gradients.dx());
             add(gradientScale, ofY, gradients.dy());
             Deferred<double[]> softening = value.values();
@@ -277,6 +278,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param alpha in [0, 1)
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Distillation {
@@ -321,6 +324,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param start in [0, 1)
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Momentum {

@@ -7,6 +7,7 @@ import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -173,7 +174,8 @@ public final class QueueContrast implements AutoCloseable {
             double gradientScale) {
         LossOptionException.require(
                 alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
-        return compute(new Batch(u, v, keysOfU, keysOfV, ids), scope -> Scalars.of(alpha), du, dv, gradientScale);
+        return compute(
+                new QueueSide.Batch(u, v, keysOfU, keysOfV, ids), scope -> Scalars.of(alpha), du, dv, gradientScale);
     }
 
     /**
@@ -206,44 +208,27 @@ public final class QueueContrast implements AutoCloseable {
             @Nullable Tensor dv,
             double gradientScale) {
         return compute(
-                new Batch(u, v, keysOfU, keysOfV, ids),
+                new QueueSide.Batch(u, v, keysOfU, keysOfV, ids),
                 scope -> schedule.alpha() == 0 ? Scalars.of(0) : schedule.at(scope.read(step)),
                 du,
                 dv,
                 gradientScale);
     }
 
-    /** The representations of a batch. */
-    private record Batch(
-            Tensor u,
-            Tensor v,
-            Tensor keysOfU,
-            Tensor keysOfV,
-            @Nullable Tensor ids) {}
-
     private Deferred<PairwiseOps.Result> compute(
-            Batch batch,
+            QueueSide.Batch batch,
             Function<Scalars.Scope, Scalars> share,
             @Nullable Tensor du,
             @Nullable Tensor dv,
             double gradientScale) {
-        QueueSide.requireOneShape(batch.u, batch.v, batch.keysOfU, batch.keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            Deferred<PairwiseOps.Result> rows = ofU(batch).valueAndGradient(share, du, dLogScale, gradientScale / 2);
-            Deferred<PairwiseOps.Result> columns = ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> rows = QueueSide.ofU(ops, loss, policy, batch, ofV)
+                    .valueAndGradient(share, du, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> columns = QueueSide.ofV(ops, loss, policy, batch, ofU)
+                    .valueAndGradient(share, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
             return rows.map(ofRows -> QueueSide.mean(ofRows, columns.get()));
         }
-    }
-
-    private QueueSide ofU(Batch batch) {
-        return new QueueSide(
-                ops, loss, policy, "u", new QueueSide.Inputs(batch.u, batch.keysOfU, batch.keysOfV, ofV, batch.ids));
-    }
-
-    private QueueSide ofV(Batch batch) {
-        return new QueueSide(
-                ops, loss, policy, "v", new QueueSide.Inputs(batch.v, batch.keysOfV, batch.keysOfU, ofU, batch.ids));
     }
 
     /**
@@ -258,10 +243,9 @@ public final class QueueContrast implements AutoCloseable {
      * @return the measurements
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
-        QueueSide.requireOneShape(u, v, keysOfU, keysOfV);
-        Batch batch = new Batch(u, v, keysOfU, keysOfV, ids);
-        QueueSide.Metrics rows = ofU(batch).metrics();
-        QueueSide.Metrics columns = ofV(batch).metrics();
+        QueueSide.Batch batch = new QueueSide.Batch(u, v, keysOfU, keysOfV, ids);
+        QueueSide.Metrics rows = QueueSide.ofU(ops, loss, policy, batch, ofV).metrics();
+        QueueSide.Metrics columns = QueueSide.ofV(ops, loss, policy, batch, ofU).metrics();
         return PairMetrics.of(
                 new PairwiseOps.Result(0, rows.accuracy(), columns.accuracy(), 0),
                 PairMetrics.joined(rows.histogram(), columns.histogram()));

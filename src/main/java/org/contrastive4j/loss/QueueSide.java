@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.loss.QueueContrast.KeyQueue;
 import org.contrastive4j.ops.Deferred;
@@ -19,7 +20,11 @@ import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** One of the two cross-entropies of {@link QueueContrast}: the queries of a batch against its keys and past ones. */
+/**
+ * One of the two cross-entropies of {@link QueueContrast}: the queries of a batch against its keys and past ones.
+ *
+ * <p>Tested by {@code QueueContrastTest}.
+ */
 final class QueueSide {
     /**
      * What a side reads.
@@ -43,6 +48,39 @@ final class QueueSide {
         int m() {
             return n() + queue.size();
         }
+    }
+
+    /**
+     * The raw representations of a batch, each [n, d].
+     *
+     * @param ids [n] I32 of the samples, or null
+     */
+    record Batch(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            @Nullable Tensor ids) {
+        Batch {
+            for (Tensor other : List.of(v, keysOfU, keysOfV)) {
+                if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
+                    throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
+                            + ", expected four of one shape [n, d]");
+                }
+            }
+        }
+    }
+
+    /** Returns the side whose queries are u. */
+    static QueueSide ofU(Ops ops, InfoNce loss, PairPolicy policy, Batch batch, KeyQueue queue) {
+        return new QueueSide(
+                ops, loss, policy, "u", new Inputs(batch.u, batch.keysOfU, batch.keysOfV, queue, batch.ids));
+    }
+
+    /** Returns the side whose queries are v. */
+    static QueueSide ofV(Ops ops, InfoNce loss, PairPolicy policy, Batch batch, KeyQueue queue) {
+        return new QueueSide(
+                ops, loss, policy, "v", new Inputs(batch.v, batch.keysOfV, batch.keysOfU, queue, batch.ids));
     }
 
     /** The share of queries whose positive is above all negatives, and the distribution of cosines. */
@@ -158,16 +196,6 @@ final class QueueSide {
         }
     }
 
-    /** Checks that queries and keys have one shape [n, d]. */
-    static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
-        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
-            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
-                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", expected four of one shape [n, d]");
-            }
-        }
-    }
-
     /** Returns the mean of two directions: row accuracy of the first, column accuracy of the second. */
     static PairwiseOps.Result mean(PairwiseOps.Result rows, PairwiseOps.Result columns) {
         return new PairwiseOps.Result(
@@ -203,7 +231,7 @@ final class QueueSide {
             new TeacherDifference(ops, of.scope, pairs, List.of(Axis.ROWS), weight)
                     .products(new Factors(null, of.keys), part, null);
             Scalars value = of.scope.products(of.x, part).sum();
-            of.scope.add(value, gradientScale, gradients.dLogScale());
+            of.scope.add(value, gradientScale, Objects.requireNonNull(gradients.dLogScale()));
             if (gradients.dx() != null) {
                 ops.pointwise().axpy(gradientScale, part, gradients.dx());
             }

@@ -27,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Numerics: once a teacher has solved its pairs, softmax and h nearly cancel. D is therefore never formed as their
  * difference: for a row with one positive it is softmax_ij for negatives and minus their sum for the positive, all
  * small numbers of full relative accuracy.
+ *
+ * <p>Tested by {@code NearlySolvedPairsTest}.
  */
 final class TeacherDifference {
     private final PairTileOps tiles;

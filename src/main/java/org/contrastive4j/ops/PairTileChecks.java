@@ -12,7 +12,11 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** The argument checks of {@link PairTileOps}. */
+/**
+ * The argument checks of {@link PairTileOps}.
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
+ */
 record PairTileChecks(DType dtype) {
     void reduce(Pairs pairs, List<Reduction> reductions) {
         pairs("reduce", pairs);

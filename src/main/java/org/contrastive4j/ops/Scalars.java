@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Memory: 8 bytes for each element of each result, until the {@link Scope} that it came from is closed.
  *
  * <p>Numerics: f64. A NaN is passed on, except by {@link #choose}.
+ *
+ * <p>Tested by {@code PtxScalarsTest}.
  */
 public abstract class Scalars {
     /** The functions of up to three operands. */

@@ -192,8 +192,7 @@ final class TrainingSteps implements AutoCloseable {
         Deferred<double[]> second = ops.values(own.get(1).value());
         String name = own.get(1).name();
         String label = name.substring(name.indexOf('.') + 1);
-        return loss.map(result ->
-                new StepResults(result, norm, logScale.get()[0], Map.of(label, second.get()[0])));
+        return loss.map(result -> new StepResults(result, norm, logScale.get()[0], Map.of(label, second.get()[0])));
     }
 
     private List<Boolean> frozen() {

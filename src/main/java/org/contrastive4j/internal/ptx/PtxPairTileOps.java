@@ -9,8 +9,8 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -117,7 +117,9 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("guideD", guideD)
                     .int32("first", row)
                     .int32("aligned", launcher.aligned(d, pairs.x(), pairs.y()))
-                    .int32("guideAligned", guideX == null || guideY == null ? 0 : launcher.aligned(guideD, guideX, guideY))
+                    .int32(
+                            "guideAligned",
+                            guideX == null || guideY == null ? 0 : launcher.aligned(guideD, guideX, guideY))
                     .pointer("window", at + inputs.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())

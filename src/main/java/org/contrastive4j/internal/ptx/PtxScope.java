@@ -13,7 +13,11 @@ import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** The scalars of one evaluation in device memory. */
+/**
+ * The scalars of one evaluation in device memory.
+ *
+ * <p>Tested by {@code PtxScalarsTest}.
+ */
 final class PtxScope implements Scalars.Scope {
     /** A result of a reduction: value, ties and first pair. */
     static final int RECORD_BYTES = 3 * Double.BYTES;
