@@ -104,7 +104,7 @@ def gemma(out):
     tokens = []
     for text in TEXTS:
         ids = []
-        for piece in re.split("(" + "|".join(map(re.escape, special)) + ")", text.lower()):
+        for piece in re.split("(" + "|".join(map(re.escape, special)) + ")", "".join(c.lower() for c in text)):
             if piece in special:
                 ids.append(vocabulary[piece])
                 continue

@@ -46,6 +46,7 @@ public final class PretrainedSteps implements AutoCloseable {
     private static final int THREADS = 2;
     private static final int PICTURES = 32;
     private static final int ROUNDS = 3;
+    private static final int FEW_PAIRS = 32;
 
     private final Ops ops;
     private final Path folder;
@@ -284,7 +285,13 @@ public final class PretrainedSteps implements AutoCloseable {
     private void bytes(int pairs, int chunk) {
         try (TrainBatch sent = new TrainBatch(ops, batch(pairs), 1, 0)) {
             ChunkPlan whole = keeping(pairs).plan(sent);
-            System.out.printf("whole batch of %d at once, planned:%n%s", pairs, whole);
+            System.out.printf("whole batch of %d at once, planned: %s%n", pairs, mebibytes(atOnce(whole)));
+            if (pairs <= FEW_PAIRS) {
+                ops.memory().resetPeak();
+                gradients(keeping(pairs), sent);
+                System.out.println("whole batch at once, counted: "
+                        + mebibytes(ops.memory().peakBytes()));
+            }
             ChunkPlan chunks = keeping(chunk).plan(sent);
             System.out.printf(
                     Locale.ROOT,
@@ -314,8 +321,8 @@ public final class PretrainedSteps implements AutoCloseable {
     }
 
     private void plan(int chunk, double gigabytes) {
-        int few = chunk;
-        int more = 2 * chunk;
+        int few = 2; // samples of the trial passes of the planner
+        int more = 3;
         ChunkPlan[] plans = new ChunkPlan[2];
         for (int k = 0; k < plans.length; k++) {
             int pairs = k == 0 ? few : more;
@@ -323,14 +330,15 @@ public final class PretrainedSteps implements AutoCloseable {
                 plans[k] = keeping(pairs).plan(sent);
             }
         }
-        Line whole = Line.through(few, plans[0].peak(), more, plans[1].peak());
-        long one = most(plans[0]);
+        Line whole = Line.through(few, atOnce(plans[0]), more, atOnce(plans[1]));
+        Line chunks = Line.through(few, most(plans[0]), more, most(plans[1]));
+        double one = chunks.atZero() + chunks.perPair() * chunk;
         Line outside = Line.through(few, outside(plans[0]), more, outside(plans[1]));
         double limit = gigabytes * 1e9;
         System.out.printf(
                 Locale.ROOT,
-                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %s for "
-                        + "a chunk of %d%n",
+                "weights %s; whole batch: %.0f MiB + %.1f MiB a pair; cached: %.0f MiB + %.2f MiB a pair + %.0f MiB"
+                        + " for a chunk of %d%n",
                 mebibytes(model.encoder().parameters().stream()
                         .mapToLong(parameter -> parameter.value().bytes())
                         .sum()),
@@ -338,7 +346,7 @@ public final class PretrainedSteps implements AutoCloseable {
                 whole.perPair() / 1048576,
                 outside.atZero() / 1048576,
                 outside.perPair() / 1048576,
-                mebibytes(one),
+                one / 1048576,
                 chunk);
         System.out.printf(
                 Locale.ROOT,
@@ -355,6 +363,17 @@ public final class PretrainedSteps implements AutoCloseable {
                 .mapToLong(ChunkPlan.EncoderPlan::chunkPeak)
                 .max()
                 .orElseThrow();
+    }
+
+    /** Peak of a step that encodes the batch once: activations of both encoders, and the rest of one backward pass. */
+    private static long atOnce(ChunkPlan plan) {
+        long activations = 0;
+        long most = plan.lossWorkspace();
+        for (ChunkPlan.EncoderPlan encoder : plan.encoders()) {
+            activations += encoder.chunkActivations();
+            most = Math.max(most, encoder.chunkPeak() - encoder.chunkActivations());
+        }
+        return plan.base() + plan.representations() + activations + most;
     }
 
     /** Bytes other than those of the chunks. */

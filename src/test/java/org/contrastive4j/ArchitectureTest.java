@@ -113,6 +113,7 @@ class ArchitectureTest {
                     "train",
                     List.of(
                             "internal.files",
+                            "internal.safetensors",
                             "internal.batch",
                             "data",
                             "nn",
@@ -234,7 +235,7 @@ class ArchitectureTest {
 
     /** Main, tests and benchmarks; the formatter leaves comments and long strings as they are. */
     @Test
-    void linesHaveAtMost120Columns() throws IOException {
+    void lines_haveAtMost120Columns() throws IOException {
         List<String> found = new ArrayList<>();
         for (String root : List.of("src/main/java", "src/test/java", "bench")) {
             for (Path file : sources(Path.of(root, "org/contrastive4j"))) {

@@ -26,7 +26,7 @@ class BackendTest {
 
     @ParameterizedTest
     @ValueSource(ints = {80, 86, 89, 90, 100})
-    void autoIsCudaWhereAGpuAnswers(int architecture) {
+    void auto_gpuPresent_isCuda(int architecture) {
         Backend.Choice choice = Backend.auto(() -> gpu(architecture));
         assertEquals("cuda", choice.name());
         assertTrue(
@@ -36,7 +36,7 @@ class BackendTest {
 
     @ParameterizedTest
     @ValueSource(ints = {35, 70, 75})
-    void autoIsCpuForAnOldGpuAndSaysSo(int architecture) {
+    void auto_oldGpu_isCpuAndLogsTheReason(int architecture) {
         Backend.Choice choice = Backend.auto(() -> gpu(architecture));
         assertEquals("cpu", choice.name());
         assertTrue(

@@ -23,6 +23,7 @@ import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
@@ -31,7 +32,6 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Losses of raw rows on device addresses give the bits of the same loss on tensors, and write nothing else. */
 class FusedLossTest {
@@ -144,7 +144,7 @@ class FusedLossTest {
 
     /** One call, replayed from a graph as well, against the loss of tensors in every set of kernels. */
     @ParameterizedTest
-    @MethodSource("sets")
+    @SampledSource(value = "sets", every = 3)
     void fusedInfoNce_anyTypeAndStride_hasTheBitsOfTensors(
             Precision precision, int architecture, DType typeOfU, DType typeOfV, boolean aligned) {
         int d = aligned ? 20 : 13;

@@ -80,9 +80,11 @@ final class PtxCheckCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (block < 1 || block > 1024 || (shared != null && shared < 0)) {
-            throw new IllegalArgumentException(
-                    "--block " + block + " --shared " + shared + ": expected 1 to 1024 threads and 0 or more bytes");
+        if (block < 1 || block > 1024) {
+            throw new IllegalArgumentException("--block is " + block + ", expected 1 to 1024 threads");
+        }
+        if (shared != null && shared < 0) {
+            throw new IllegalArgumentException("--shared is " + shared + ", expected 0 or more bytes");
         }
         boolean good = true;
         for (Path file : files) {

@@ -318,6 +318,7 @@ final class PtxRunCommand implements Callable<Integer> {
 
     /** Launches the kernel, synchronises and returns the milliseconds between. */
     private double run(PtxDevice on, Kernel kernel, long dataSeed, Buffers buffers) {
+        ArgumentTypes.require(file.toString(), text, kernel.name(), parsed);
         Object[] given = new Object[parsed.size()];
         for (boolean maps : new boolean[] {false, true}) { // a map needs the address of its buffer
             for (int k = 0; k < given.length; k++) {

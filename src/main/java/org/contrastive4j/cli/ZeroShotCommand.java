@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.data.DataException;
@@ -18,6 +19,7 @@ import org.contrastive4j.pretrained.PretrainedConfig;
 import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.TrainedModel;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -32,13 +34,17 @@ import picocli.CommandLine.Parameters;
         name = "zero-shot",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Classifies pictures with a pretrained model, given only the names of the classes.")
+        description = "Classifies pictures with a pretrained model or the model of a run, given only the names of the "
+                + "classes.")
 final class ZeroShotCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "<picture>", description = "picture files")
     private List<Path> pictures;
 
     @Mixin
     private FromOptions from;
+
+    @Option(names = "--run", description = "run folder of a finished or running training")
+    private Path run = Path.of("runs/emoji");
 
     @Option(names = "--classes", required = true, split = ";", description = "class names, separated by semicolons")
     private List<String> classes;
@@ -57,26 +63,59 @@ final class ZeroShotCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         check();
-        try (Ops ops = backend.open();
-                PretrainedModel model = from.open(ops);
-                TextTokenizer tokenizer = model.tokenizer()) {
-            double[][] texts = new double[classes.size()][];
-            for (int c = 0; c < texts.length; c++) {
-                String name = classes.get(c);
-                try (Tensor rows = model.embedTexts(
-                        tokenizer,
-                        prompts.stream()
-                                .map(prompt -> prompt.replace("{}", name))
-                                .toList())) {
-                    texts[c] = mean(rows);
+        boolean pretrained = from.isPretrained();
+        try (Ops ops = backend.open()) {
+            if (!pretrained) {
+                try (TrainedModel model = TrainedModel.load(ops, run)) {
+                    classify(
+                            model::embedTexts,
+                            model::embedPictures,
+                            new Scale(
+                                    model.logitScale(),
+                                    model.logitBias(),
+                                    model.config().loss().name().equals("siglip")));
                 }
+                return 0;
             }
-            for (Path file : pictures) {
-                try (Tensor row = model.embedPictures(List.of(read(file)))) {
-                    print(file, model, row.toDoubles(), texts);
-                }
+            try (PretrainedModel model = from.open(ops);
+                    TextTokenizer tokenizer = model.tokenizer()) {
+                classify(
+                        texts -> model.embedTexts(tokenizer, texts),
+                        model::embedPictures,
+                        new Scale(
+                                model.logitScale(),
+                                model.logitBias(),
+                                model.config().family() == PretrainedConfig.Family.SIGLIP));
             }
             return 0;
+        }
+    }
+
+    /**
+     * From cosines to shares.
+     *
+     * @param log natural logarithm of the factor of cosines
+     * @param bias added to scaled cosines
+     * @param separate whether each class has a probability of its own, instead of one distribution of all classes
+     */
+    private record Scale(double log, double bias, boolean separate) {}
+
+    private void classify(
+            Function<List<String>, Tensor> embedTexts,
+            Function<List<BufferedImage>, Tensor> embedPictures,
+            Scale scale) {
+        double[][] texts = new double[classes.size()][];
+        for (int c = 0; c < texts.length; c++) {
+            String name = classes.get(c);
+            try (Tensor rows = embedTexts.apply(
+                    prompts.stream().map(prompt -> prompt.replace("{}", name)).toList())) {
+                texts[c] = mean(rows);
+            }
+        }
+        for (Path file : pictures) {
+            try (Tensor row = embedPictures.apply(List.of(read(file)))) {
+                print(file, scale, row.toDoubles(), texts);
+            }
         }
     }
 
@@ -124,17 +163,17 @@ final class ZeroShotCommand implements Callable<Integer> {
         return Arrays.stream(mean).map(x -> norm == 0 ? 0 : x / norm).toArray();
     }
 
-    private void print(Path file, PretrainedModel model, double[] picture, double[][] texts) {
+    private void print(Path file, Scale scale, double[] picture, double[][] texts) {
         double[] logits = new double[texts.length];
         for (int c = 0; c < texts.length; c++) {
             for (int i = 0; i < picture.length; i++) {
                 logits[c] += picture[i] * texts[c][i];
             }
-            logits[c] = Math.exp(model.logitScale()) * logits[c] + model.logitBias();
+            logits[c] = Math.exp(scale.log()) * logits[c] + scale.bias();
         }
-        double[] shares = model.config().family() == PretrainedConfig.Family.CLIP
-                ? softmax(logits)
-                : Arrays.stream(logits).map(x -> 1 / (1 + Math.exp(-x))).toArray();
+        double[] shares = scale.separate()
+                ? Arrays.stream(logits).map(x -> 1 / (1 + Math.exp(-x))).toArray()
+                : softmax(logits);
         List<Integer> order =
                 new ArrayList<>(IntStream.range(0, shares.length).boxed().toList());
         order.sort((a, b) -> Double.compare(logits[b], logits[a]));

@@ -5,10 +5,11 @@ import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.DistilledContrast;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
-import org.contrastive4j.loss.SoftTargets;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape.ShapeException;
@@ -160,6 +161,65 @@ public final class LossOverEncoders<B> implements RepresentationLoss<B, Pairwise
                         representations.get(2),
                         representations.get(3),
                         alpha.applyAsDouble(batch),
+                        gradients.get(0),
+                        gradients.get(1),
+                        gradientScale),
+                (batch, n, m, d) -> loss.workspaceBytes(n, d));
+    }
+
+    /**
+     * Creates a loss against the keys of two momentum encoders, past ones too, that can be captured: ids and step are
+     * read from tensors. A graph is valid as long as the queues hold as many keys as when it was captured.
+     *
+     * @param loss of four encoders; stays the caller's
+     * @param ids of a batch's samples, [n] I32; returns null for none
+     * @param schedule of the share of the momentum encoders' targets
+     * @param step of a batch, [1] I32
+     * @param <B> the batch
+     * @return the loss over encoders
+     */
+    public static <B> LossOverEncoders<B> of(
+            QueueContrast loss,
+            Function<B, ? extends @Nullable Tensor> ids,
+            Distillation schedule,
+            Function<B, Tensor> step) {
+        return new LossOverEncoders<>(
+                4,
+                true,
+                (batch, representations, gradients, gradientScale) -> loss.valueAndGradient(
+                        representations.get(0),
+                        representations.get(1),
+                        representations.get(2),
+                        representations.get(3),
+                        ids.apply(batch),
+                        schedule,
+                        step.apply(batch),
+                        gradients.get(0),
+                        gradients.get(1),
+                        gradientScale),
+                (batch, n, m, d) -> loss.workspaceBytes(n, d));
+    }
+
+    /**
+     * Creates a loss with momentum encoders as teachers that can be captured: the step is read from a tensor.
+     *
+     * @param loss of four encoders; stays the caller's
+     * @param schedule of the share of the momentum encoders' targets
+     * @param step of a batch, [1] I32
+     * @param <B> the batch
+     * @return the loss over encoders
+     */
+    public static <B> LossOverEncoders<B> of(DistilledContrast loss, Distillation schedule, Function<B, Tensor> step) {
+        return new LossOverEncoders<>(
+                4,
+                true,
+                (batch, representations, gradients, gradientScale) -> loss.valueAndGradient(
+                        representations.get(0),
+                        representations.get(1),
+                        representations.get(2),
+                        representations.get(3),
+                        schedule,
+                        step.apply(batch),
                         gradients.get(0),
                         gradients.get(1),
                         gradientScale),

@@ -4,18 +4,20 @@ import static org.contrastive4j.ops.PairTileOps.Axis.ROWS;
 import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,6 +51,7 @@ final class BinaryLoss extends ContrastiveLoss {
     private final Weighting weighting;
     private final double weight;
     private final NegativesWarmup.@Nullable Controller controller;
+    private final @Nullable Tensor window; // the number of negatives for a backend that captures
     private int columns = Integer.MAX_VALUE; // of the last batch: there are no more negatives than this less one
 
     BinaryLoss(
@@ -70,6 +73,7 @@ final class BinaryLoss extends ContrastiveLoss {
         this.weighting = weighting;
         this.weight = weight;
         this.controller = warmup == null ? null : new NegativesWarmup.Controller(warmup);
+        this.window = controller != null && ops.canCapture() ? ops.ints(Shape.of(1), 1) : null;
     }
 
     /** Negatives per row at present; all of them, as 0, without a warm-up. */
@@ -83,41 +87,56 @@ final class BinaryLoss extends ContrastiveLoss {
             return pairing;
         }
         columns = pairing.m();
-        return pairing.withWindow(controller.negatives());
+        Pairing limited = pairing.withWindow(controller.negatives());
+        return window == null
+                ? limited
+                : limited.onDevice(new Pairing.OnDevice(null, null, window), Pairing.SameId.IGNORED);
+    }
+
+    private void sendWindow() {
+        if (window != null && controller != null) {
+            ops.send(new int[] {controller.negatives()}, window);
+        }
+    }
+
+    /** A graph reads the number of negatives of a warm-up from a tensor, which {@link #afterStep} sends. */
+    @Override
+    public boolean isCapturable() {
+        return true;
     }
 
     @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
-        int n = field.pairing().n();
-        int m = field.pairing().m();
-        double[] plus = filled(n, field.bias());
-        double[] minus = filled(n, -field.bias());
-        Shift ofNegatives = new Shift(1, plus, null);
-        Shift ofPositives = new Shift(-1, minus, null);
+        Shift ofNegatives = Shift.rows(field.bias());
+        Shift ofPositives = new Shift(-1, field.bias().times(-1), null);
         List<Reduced> reduced = field.reduce(List.of(
                 Reduction.sum(PairFunction.SOFTPLUS, ROWS, NEGATIVES, ofNegatives, null),
                 Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
                 Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
-        double all = weighting == Weighting.MEAN
-                ? total(field.statistics().positives) + total(reduced.get(2).values())
-                : n;
-        double ofEach = weighting == Weighting.BALANCED ? 1.0 / Math.max(1, m - 1) : weight;
-        double loss =
-                (total(reduced.get(1).values()) + ofEach * total(reduced.get(0).values())) / all;
+        Scalars all = weighting == Weighting.MEAN
+                ? field.statistics()
+                        .positives
+                        .sum()
+                        .plus(reduced.get(2).scalars().sum())
+                : Scalars.of(field.pairing().n());
+        Scalars ofEach = Scalars.of(
+                weighting == Weighting.BALANCED
+                        ? 1.0 / Math.max(1, field.pairing().m() - 1)
+                        : weight);
+        Scalars loss = reduced.get(1)
+                .scalars()
+                .sum()
+                .plus(ofEach.times(reduced.get(0).scalars().sum()))
+                .over(all);
         List<Term> terms = List.of(
-                new Term(PairFunction.SIGMOID, NEGATIVES, ofNegatives, filled(n, ofEach / all), null),
-                new Term(PairFunction.SIGMOID, POSITIVES, ofPositives, filled(n, -1 / all), null));
+                new Term(PairFunction.SIGMOID, NEGATIVES, ofNegatives, ofEach.over(all), null),
+                new Term(
+                        PairFunction.SIGMOID,
+                        POSITIVES,
+                        ofPositives,
+                        Scalars.of(-1).over(all),
+                        null));
         return new Evaluation(loss, terms);
-    }
-
-    private static double[] filled(int size, double value) {
-        double[] values = new double[size];
-        Arrays.fill(values, value);
-        return values;
-    }
-
-    private static double total(double[] values) {
-        return Arrays.stream(values).sum();
     }
 
     @Override
@@ -125,6 +144,7 @@ final class BinaryLoss extends ContrastiveLoss {
         super.afterStep(result);
         if (controller != null) {
             controller.step(result.rowAccuracy(), columns - 1);
+            sendWindow();
         }
     }
 
@@ -147,5 +167,14 @@ final class BinaryLoss extends ContrastiveLoss {
             throw new LossOptionException("state has " + state.keySet() + ", expected " + state().keySet());
         }
         controller.restore(negatives, accuracy);
+        sendWindow();
+    }
+
+    @Override
+    public void close() {
+        super.close();
+        if (window != null) {
+            window.close();
+        }
     }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
@@ -12,6 +13,7 @@ import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -37,6 +39,8 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     public static final double MAX_LOG_SCALE = Math.log(100);
 
     private static final double ROUNDING = 1e-12;
+    private static final int REDUCTIONS = 24; // of an evaluation
+    private static final int SCALARS = 96; // computed from them
 
     final Ops ops;
     private final PairPolicy policy;
@@ -48,19 +52,19 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     /**
      * What a loss computes from a {@link PairField}.
      *
-     * @param loss its value
+     * @param loss its value, a single scalar
      * @param terms G_ij, its derivative by the logits, is their sum
      * @param slope its derivative by its second parameter, unless that is the bias; 0 for a loss without one
      */
-    public record Evaluation(double loss, List<Term> terms, double slope) {
+    public record Evaluation(Scalars loss, List<Term> terms, Scalars slope) {
         /**
          * The evaluation of a loss whose only parameters are log-scale and bias.
          *
-         * @param loss its value
+         * @param loss its value, a single scalar
          * @param terms of its derivative by the logits
          */
-        public Evaluation(double loss, List<Term> terms) {
-            this(loss, terms, 0);
+        public Evaluation(Scalars loss, List<Term> terms) {
+            this(loss, terms, Scalars.of(0));
         }
     }
 
@@ -113,18 +117,20 @@ public abstract class ContrastiveLoss implements AutoCloseable {
      * Computes the value of the loss and its derivative by the logits: the one method that a loss must implement.
      *
      * <p>An implementation asks the field for reductions, in as many passes as it needs, combines the n + m scalars
-     * they return on the host in f64, and describes G_ij as a sum of terms. The mean over rows of softplus(S_ij) over
-     * all pairs, for example, whose derivative is sigmoid(S_ij) / n:
+     * they return by the methods of {@link Scalars}, and describes G_ij as a sum of terms. The mean over rows of
+     * softplus(S_ij) over all pairs, for example, whose derivative is sigmoid(S_ij) / n:
      *
      * <pre>{@code
-     * double[] sums = field.reduce(List.of(Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.BOTH, Shift.NONE, null)))
-     *         .get(0).values();
-     * double[] weights = new double[sums.length];
-     * Arrays.fill(weights, 1.0 / sums.length);
+     * Scalars sums = field.reduce(List.of(Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.BOTH, Shift.NONE, null)))
+     *         .get(0).scalars();
+     * double weight = 1.0 / field.pairing().n();
      * return new Evaluation(
-     *         Arrays.stream(sums).sum() / sums.length,
-     *         List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, weights, null)));
+     *         sums.sum().times(weight),
+     *         List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, Scalars.of(weight), null)));
      * }</pre>
+     *
+     * <p>An implementation may also read scalars by {@link Scalars#values} and compute on the host, as long as
+     * {@link #isCapturable} returns false.
      *
      * @param field the pairs of the batch
      * @param withTerms whether the terms are read; an implementation may leave them out otherwise
@@ -204,12 +210,24 @@ public abstract class ContrastiveLoss implements AutoCloseable {
         return hasBias;
     }
 
+    /** Returns the scale of the logits on the host; waits for a device. */
     final double scale() {
         return Math.exp(logScale.value().toDoubles()[0]);
     }
 
-    final double biasValue() {
-        return hasBias && second != null ? second.value().toDoubles()[0] : 0;
+    /** Returns the scale of the logits. */
+    final Scalars scale(Scalars.Scope scope) {
+        return scope.read(logScale.value()).exp();
+    }
+
+    /** Returns the second parameter; 0 for a loss without one. */
+    final Scalars second(Scalars.Scope scope) {
+        return second == null ? Scalars.of(0) : scope.read(second.value());
+    }
+
+    /** Returns the scope of an evaluation: on the host unless the loss is capturable. */
+    final Scalars.Scope scope() {
+        return isCapturable() ? ops.pairTiles().scope() : ops.pairTiles().hostScope();
     }
 
     /**
@@ -300,24 +318,16 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /**
-     * Whether {@link #valueAndGradient} of diagonal labels runs without host synchronisation, so that a step with this
-     * loss can be captured as a CUDA graph.
+     * Returns whether {@link #valueAndGradient} of diagonal labels runs without host synchronisation, so that a step
+     * with this loss can be captured as a CUDA graph.
      *
-     * <p>Only {@link InfoNce} without label smoothing is: its kernels form every scalar of a row and column on the
-     * device. A loss that implements {@link #evaluate} combines n + m scalars on the host between two passes, so its
-     * step synchronises once a pass and launches its kernels one by one. Forming these scalars on the device would take
-     * a kernel for each way to combine them (a smoothed softmax, hinges with ties, the potentials of Sinkhorn), and
-     * scale and bias as tensors in all kernels of the pair engine. Sinkhorn to a tolerance could not be captured even
-     * then: the number of its passes depends on the data.
+     * <p>A loss returns true if its {@link #evaluate} computes with {@link Scalars} alone, does the same operations for
+     * every batch of a shape, and reads no state that changes from step to step. Its scalars are then kept on the
+     * device. Those of other losses are on the host, which synchronises in every pass.
      *
      * @return false unless a loss overrides it
      */
     public boolean isCapturable() {
-        return false;
-    }
-
-    /** Whether these labels need no evaluation on the host: {@link #isCapturable} for any labels. */
-    boolean runsOnDevice(PairLabels labels, int m) {
         return false;
     }
 
@@ -347,9 +357,10 @@ public abstract class ContrastiveLoss implements AutoCloseable {
             y.requireFinite();
             Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing(u.dim(0), v.dim(0), labels));
             PairTileOps tiles = ops.pairTiles();
-            PairStatistics statistics = new WholeField(tiles, pairs, 0).statistics();
+            Scalars zero = Scalars.of(0);
+            PairStatistics statistics = new WholeField(tiles.hostScope(), pairs, zero, zero).statistics();
             return PairMetrics.of(
-                    statistics.result(0, 0),
+                    statistics.result(zero, zero).get(),
                     tiles.histogram(pairs, PairMetrics.BINS).get());
         }
     }
@@ -377,7 +388,22 @@ public abstract class ContrastiveLoss implements AutoCloseable {
      * @return bytes
      */
     public long workspaceBytes(int n, int m, int d, PairLabels labels) {
-        return rowBytes(n, m, d) + ops.pairTiles().workspaceBytes(n, m, d);
+        return rowBytes(n, m, d) + ops.pairTiles().workspaceBytes(n, m, d) + scopeBytes(n, m);
+    }
+
+    /** Bytes of the scalars of an evaluation. */
+    final long scopeBytes(int n, int m) {
+        return isCapturable() ? ops.pairTiles().scopeBytes(n, m, reductions(), scalars()) : 0;
+    }
+
+    /** Returns the largest number of reductions of an evaluation, those of {@link PairStatistics} included. */
+    int reductions() {
+        return REDUCTIONS;
+    }
+
+    /** Returns the largest number of results of the methods of {@link Scalars} in an evaluation. */
+    int scalars() {
+        return SCALARS;
     }
 
     /** Bytes of unit rows, their norms, and gradients of the parameters. */
@@ -391,7 +417,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
         requireMatrices(u, v);
         try (UnitRows x = new UnitRows(ops, "u", u);
                 UnitRows y = new UnitRows(ops, "v", v)) {
-            if (!runsOnDevice(labels, v.dim(0))) { // an evaluation on the host is of finite rows only
+            if (!isCapturable()) { // an evaluation on the host is of finite rows only
                 x.requireFinite();
                 y.requireFinite();
             }
@@ -400,12 +426,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
                 x.backward(outputs.gradients.dx());
                 y.backward(outputs.gradients.dy());
             }
-            return result.map(finished -> {
-                x.requireFinite();
-                y.requireFinite();
-                requireFinite(finished.loss());
-                return finished;
-            });
+            return x.ifFinite(y.ifFinite(finite(result)));
         }
     }
 
@@ -422,34 +443,45 @@ public abstract class ContrastiveLoss implements AutoCloseable {
 
     /** The same for a pairing. */
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
-        Pairs pairs = new Pairs(x, y, scale(), pairing);
-        double bias = biasValue();
-        PairField field = new WholeField(ops.pairTiles(), pairs, bias);
-        PairwiseOps.Gradients gradients = outputs.gradients;
-        Evaluation evaluation = evaluate(field, gradients != null);
-        PairStatistics statistics = field.statistics();
-        requireFinite(evaluation.loss());
-        if (gradients != null) {
-            Tensor dBias = hasBias ? gradients.dBias() : null;
-            ops.pairTiles()
-                    .gradient(
-                            pairs,
-                            evaluation.terms(),
-                            new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
-                            outputs.scale);
-            addSlope(evaluation, gradients.dBias(), outputs.scale);
+        try (Scalars.Scope scope = scope()) {
+            Pairs pairs = new Pairs(x, y, scale(scope), pairing);
+            Scalars ofSecond = second(scope);
+            Scalars bias = hasBias ? ofSecond : Scalars.of(0);
+            PairField field = new WholeField(scope, pairs, bias, ofSecond);
+            PairwiseOps.Gradients gradients = outputs.gradients;
+            Evaluation evaluation = evaluate(field, gradients != null);
+            PairStatistics statistics = field.statistics();
+            Deferred<PairwiseOps.Result> result = finite(statistics.result(evaluation.loss(), bias));
+            if (gradients != null) {
+                Tensor dBias = hasBias ? gradients.dBias() : null;
+                ops.pairTiles()
+                        .gradient(
+                                pairs,
+                                evaluation.terms(),
+                                new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
+                                outputs.scale);
+                addSlope(scope, evaluation, gradients.dBias(), outputs.scale);
+            }
+            if (outputs.hardestNegative != null) {
+                outputs.hardestNegative.set(statistics.rowNegative.at());
+            }
+            return result;
         }
-        if (outputs.hardestNegative != null) {
-            outputs.hardestNegative.set(statistics.rowNegative.at());
-        }
-        return Deferred.of(statistics.result(evaluation.loss(), bias));
     }
 
     /** Adds the gradient of a second parameter that is not the bias. */
-    final void addSlope(Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
+    final void addSlope(Scalars.Scope scope, Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
         if (!hasBias && second != null && dSecond != null) {
-            dSecond.set(dSecond.toDoubles()[0] + gradientScale * evaluation.slope());
+            scope.add(evaluation.slope(), gradientScale, dSecond);
         }
+    }
+
+    /** Checks the loss when it is known. */
+    final Deferred<PairwiseOps.Result> finite(Deferred<PairwiseOps.Result> result) {
+        return result.map(known -> {
+            requireFinite(known.loss());
+            return known;
+        });
     }
 
     final void requireFinite(double loss) {

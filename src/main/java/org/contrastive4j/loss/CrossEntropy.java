@@ -5,14 +5,16 @@ import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 
 /**
  * The cross-entropies of a field of pairs as {@link InfoNce} defines them, rows and columns each with a weight.
@@ -22,6 +24,9 @@ import org.contrastive4j.ops.PairTileOps.Term;
  * @param smoothing of labels, in [0, 1)
  */
 record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
+    private static final Scalars NONE = Scalars.of(0);
+
+    /** Reductions along an axis; the last two are for label smoothing alone. */
     private static List<Reduction> reductions(Axis axis) {
         return List.of(
                 Reduction.logSumExp(axis, NEGATIVES, Shift.NONE),
@@ -32,25 +37,20 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
                 Reduction.sum(PairFunction.IDENTITY, axis, NEGATIVES, Shift.NONE, null));
     }
 
-    /** Value and terms of the directions that have a weight. */
+    /** Returns value and terms of the directions that have a weight. */
     ContrastiveLoss.Evaluation evaluate(PairField field) {
-        List<Reduction> own = new ArrayList<>();
-        int each = smoothing > 0 ? 6 : 4; // sums over the negatives are for smoothing alone
-        for (Axis axis : Axis.values()) {
-            if (weight(axis) > 0) {
-                own.addAll(reductions(axis).subList(0, each));
-            }
-        }
-        List<Reduced> reduced = field.reduce(own);
+        List<Axis> axes =
+                Arrays.stream(Axis.values()).filter(axis -> weight(axis) > 0).toList();
+        int each = smoothing > 0 ? 6 : 4;
+        List<Reduced> reduced = field.reduce(axes.stream()
+                .flatMap(axis -> reductions(axis).subList(0, each).stream())
+                .toList());
         List<Term> terms = new ArrayList<>();
-        double loss = 0;
-        int at = 0;
-        for (Axis axis : Axis.values()) {
-            if (weight(axis) > 0) {
-                boolean once = field.pairing().sameIsPositive() || axis == Axis.ROWS;
-                loss += direction(axis, reduced.subList(at, at + each), once, terms);
-                at += each;
-            }
+        Scalars loss = NONE;
+        for (int k = 0; k < axes.size(); k++) {
+            Axis axis = axes.get(k);
+            boolean once = field.pairing().sameIsPositive() || axis == Axis.ROWS;
+            loss = loss.plus(direction(axis, reduced.subList(k * each, (k + 1) * each), once, terms));
         }
         return new ContrastiveLoss.Evaluation(loss, terms);
     }
@@ -59,56 +59,40 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
         return axis == Axis.ROWS ? rowWeight : columnWeight;
     }
 
-    /** Loss of one direction; adds its terms. A row or column counts once, or once for each positive. */
-    private double direction(Axis axis, List<Reduced> reduced, boolean once, List<Term> terms) {
-        double[] negative = reduced.get(0).values();
-        double[] positive = reduced.get(1).values();
-        double[] count = reduced.get(2).values();
-        double[] sum = reduced.get(3).values();
-        double total = 0;
-        for (double of : count) {
-            total += once ? Math.min(of, 1) : of;
-        }
-        int size = count.length;
-        double[] shift = new double[size];
-        double[] weights = new double[size];
-        double[] ofPositives = new double[size];
-        double[] ofAll = new double[size];
-        double loss = 0;
-        for (int i = 0; i < size; i++) {
-            shift[i] = Double.NEGATIVE_INFINITY;
-            if (count[i] == 0) {
-                continue;
-            }
-            double w = weight(axis) * (once ? 1 : count[i]) / total;
-            double gap = PairFunction.SOFTPLUS.of(negative[i] - positive[i]); // keeps a small loss exact
-            double mean = sum[i] / count[i];
-            double value = gap + (positive[i] - mean);
-            if (smoothing > 0) {
-                double all = count[i] + reduced.get(4).values()[i];
-                value += smoothing * (mean - (sum[i] + reduced.get(5).values()[i]) / all);
-                ofAll[i] = -w * smoothing / all;
-            }
-            loss += w * value;
-            shift[i] = -positive[i] - gap;
-            weights[i] = w;
-            ofPositives[i] = -w * (1 - smoothing) / count[i];
-        }
+    /**
+     * Returns the loss of one direction and adds its terms. A row or column with a positive counts once, or once for
+     * each positive; the others do not count.
+     */
+    private Scalars direction(Axis axis, List<Reduced> reduced, boolean once, List<Term> terms) {
+        Scalars negative = reduced.get(0).scalars();
+        Scalars positive = reduced.get(1).scalars();
+        Scalars count = reduced.get(2).scalars();
+        Scalars sum = reduced.get(3).scalars();
+        Scalars times = once ? count.min(Scalars.of(1)) : count;
+        Scalars weight = count.choose(times.times(weight(axis)).over(times.sum()), NONE);
+        Scalars gap = negative.minus(positive).softplus(); // keeps a small loss exact
+        Scalars mean = sum.over(count);
+        Scalars value = gap.plus(positive.minus(mean));
         boolean rows = axis == Axis.ROWS;
+        Scalars shift = count.choose(positive.plus(gap).times(-1), Scalars.of(Double.NEGATIVE_INFINITY));
         terms.add(new Term(
                 PairFunction.EXP,
                 BOTH,
                 rows ? Shift.rows(shift) : Shift.columns(shift),
-                rows ? weights : null,
-                rows ? null : weights));
-        terms.add(constant(POSITIVES, rows, ofPositives));
+                rows ? weight : null,
+                rows ? null : weight));
+        terms.add(constant(
+                POSITIVES, rows, count.choose(weight.times(smoothing - 1).over(count), NONE)));
         if (smoothing > 0) {
-            terms.add(constant(BOTH, rows, ofAll));
+            Scalars all = count.plus(reduced.get(4).scalars());
+            Scalars meanOfAll = sum.plus(reduced.get(5).scalars()).over(all);
+            value = value.plus(mean.minus(meanOfAll).times(smoothing));
+            terms.add(constant(BOTH, rows, count.choose(weight.times(-smoothing).over(all), NONE)));
         }
-        return loss;
+        return count.choose(weight.times(value), NONE).sum();
     }
 
-    private static Term constant(Of of, boolean rows, double[] weights) {
+    private static Term constant(Of of, boolean rows, Scalars weights) {
         return new Term(PairFunction.ONE, of, Shift.NONE, rows ? weights : null, rows ? null : weights);
     }
 }

@@ -7,18 +7,21 @@ import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE in all four directions, x-y, y-x, x-x and y-y: with z = [x; y], each of the n + m members that has a partner
- * is told from all others, itself left out: the mean over them of lse_{l != k} e^t &lt;z_k, z_l&gt; - e^t &lt;z_k,
- * z_partner&gt;. The negatives of a row are thus the other columns and the other rows.
+ * InfoNCE in all four directions, x-y, y-x, x-x and y-y. With z = [x; y], it is the mean over the members k that have a
+ * partner of lse_{l != k} e^t &lt;z_k, z_l&gt; - e^t &lt;z_k, z_partner&gt;. The negatives of a row are thus the other
+ * columns and the other rows.
  *
  * <p>Label smoothing, equal ids and a guide (whose rows and columns are then compared with each other too) work as for
- * {@link InfoNce}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
- * column may be the target of one row; equal ids can only be ignored, as a row would be its own positive. It cannot be
- * sharded: a shard has no pairs of rows with rows. Memory: 4 (n + m) d beyond that of others, linear as for all.
- * Cost: 8 (n + m)^2 d flops, 4 times that of {@link InfoNce} for n = m.
+ * {@link InfoNce}. A member without negatives has loss 0. {@link #metrics} measures pairs of rows with columns alone. A
+ * column may be the target of at most one row. Equal ids can only be ignored, because a row has its own id. The loss
+ * cannot be sharded: a shard has no pairs of rows with rows.
+ *
+ * <p>Memory: 4 (n + m) d elements more than {@link InfoNce}. Cost: 8 (n + m)^2 d flops, 4 times that of {@link InfoNce}
+ * for n = m.
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
  * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).
@@ -58,6 +61,11 @@ final class FourWayLoss extends ContrastiveLoss {
     }
 
     @Override
+    public boolean isCapturable() {
+        return true;
+    }
+
+    @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
         throw new LossOptionException(
                 "four directions cannot be sharded: pairs of rows with rows lie in no shard; use a one-worker loss");
@@ -66,21 +74,26 @@ final class FourWayLoss extends ContrastiveLoss {
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         Pairing.Guide guide = pairing.guide();
-        try (Tensor z = stacked(x, y);
+        try (Scalars.Scope scope = ops.pairTiles().scope();
+                Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
             Pairs pairs = new Pairs(
-                    z, z, scale(), pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
-            PairField field = new WholeField(ops.pairTiles(), pairs, 0);
+                    z,
+                    z,
+                    scale(scope),
+                    pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
+            PairField field = new WholeField(scope, pairs, Scalars.of(0), Scalars.of(0));
             Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
-            requireFinite(evaluation.loss());
+            Deferred<PairwiseOps.Result> result =
+                    finite(field.statistics().joinedResult(evaluation.loss(), pairing.n()));
             if (outputs.gradients() != null) {
                 gradient(pairing.n(), pairs, evaluation, outputs.gradients(), outputs.scale());
             }
-            return Deferred.of(field.statistics().joinedResult(evaluation.loss(), pairing.n()));
+            return result;
         }
     }
 
-    /** z_k is met as a row and as a column: its gradient is the sum of both. */
+    /** Computes gradients. z_k is a row and a column of the pairs, so its gradient is the sum of both. */
     private void gradient(
             int n, Pairs pairs, Evaluation evaluation, PairwiseOps.Gradients gradients, double gradientScale) {
         try (Tensor asRows = ops.allocateParameter(pairs.x().shape());
@@ -125,6 +138,7 @@ final class FourWayLoss extends ContrastiveLoss {
     public long workspaceBytes(int n, int m, int d, PairLabels labels) {
         return rowBytes(n, m, d)
                 + 3L * (n + m) * d * ops.parameterDtype().bytes()
-                + ops.pairTiles().workspaceBytes(n + m, n + m, d);
+                + ops.pairTiles().workspaceBytes(n + m, n + m, d)
+                + scopeBytes(n + m, n + m);
     }
 }

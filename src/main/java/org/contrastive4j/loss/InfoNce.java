@@ -146,14 +146,13 @@ public final class InfoNce extends ContrastiveLoss {
         return valueAndGradient(u, v, labels, du, dv, gradientScale, hardestNegative);
     }
 
-    /** Label smoothing needs the sums of all logits of a row, which the kernels of plain InfoNCE do not form. */
     @Override
     public boolean isCapturable() {
-        return smoothing == 0;
+        return true;
     }
 
-    @Override
-    boolean runsOnDevice(PairLabels labels, int m) {
+    /** Whether {@link PairwiseOps#infoNce} computes the loss for these labels. */
+    private boolean isPlain(PairLabels labels, int m) {
         return smoothing == 0
                 && labels.rowIds() == null
                 && labels.guideRows() == null
@@ -179,15 +178,16 @@ public final class InfoNce extends ContrastiveLoss {
 
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, PairLabels labels, Outputs outputs) {
-        return runsOnDevice(labels, y.dim(0))
-                ? onDevice(x, y, labels.targets(), outputs)
-                : super.run(x, y, labels, outputs);
+        return isPlain(labels, y.dim(0)) ? onDevice(x, y, labels.targets(), outputs) : super.run(x, y, labels, outputs);
     }
 
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         if (smoothing > 0 || !pairing.isPlain()) {
             return super.run(x, y, pairing, outputs);
+        }
+        if (pairing.isFixed()) {
+            return onDevice(x, y, null, outputs);
         }
         try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
             return onDevice(x, y, targets, outputs);

@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -40,6 +41,24 @@ record MixedTargets(double share, SoftTargets soft, SoftTargets hard) implements
         soft.applyTransposed(ops, x, out);
         try (Tensor other = ops.allocateParameter(out.shape())) {
             hard.applyTransposed(ops, x, other);
+            mix(ops, other, out);
+        }
+    }
+
+    @Override
+    public void applyDifference(Ops ops, Tensor y, Tensor out) {
+        soft.applyDifference(ops, y, out);
+        try (Tensor other = ops.allocateParameter(out.shape())) {
+            hard.applyDifference(ops, y, other);
+            mix(ops, other, out);
+        }
+    }
+
+    @Override
+    public void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        soft.applyDifferenceTransposed(ops, x, out);
+        try (Tensor other = ops.allocateParameter(out.shape())) {
+            hard.applyDifferenceTransposed(ops, x, other);
             mix(ops, other, out);
         }
     }

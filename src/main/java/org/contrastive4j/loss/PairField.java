@@ -2,9 +2,11 @@ package org.contrastive4j.loss;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import java.util.Objects;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,12 +14,17 @@ import org.jspecify.annotations.Nullable;
  * reductions over the rows and columns of their logits. The rows may lie in one tensor or in shards of several workers.
  */
 public abstract class PairField {
-    private final double bias;
+    private final Scalars bias;
+    private final Scalars second;
     private @Nullable PairStatistics statistics;
 
-    /** @param bias added to every logit by the loss, not by the reductions */
-    PairField(double bias) {
+    /**
+     * @param bias added to every logit by the loss, not by the reductions
+     * @param second parameter of the loss, of which a bias is one; 0 for a loss without one
+     */
+    PairField(Scalars bias, Scalars second) {
         this.bias = bias;
+        this.second = second;
     }
 
     /**
@@ -31,14 +38,19 @@ public abstract class PairField {
      * Returns the bias of the loss, 0 for a loss without one. Reductions and terms are of scale &lt;x_i, y_j&gt; alone:
      * a loss with a bias adds it through {@link org.contrastive4j.ops.PairTileOps.Shift}.
      *
-     * @return the bias
+     * @return the bias, a single scalar
      */
-    public final double bias() {
+    public final Scalars bias() {
         return bias;
     }
 
+    /** Returns the second parameter of the loss. */
+    final Scalars second() {
+        return second;
+    }
+
     /**
-     * Runs one pass over all pairs and waits for its results. Cost: 2 n m d flops.
+     * Runs one pass over all pairs. Cost: 2 n m d flops.
      *
      * <p>The first pass also forms the accuracies and the mean positive logit of the result, so a loss asks for as much
      * as it can in its first call.
@@ -63,7 +75,7 @@ public abstract class PairField {
         if (statistics == null) {
             statistics = new PairStatistics(run(PairStatistics.REDUCTIONS));
         }
-        return statistics;
+        return Objects.requireNonNull(statistics);
     }
 
     /** Runs one pass. */

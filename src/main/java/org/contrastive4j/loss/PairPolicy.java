@@ -15,6 +15,9 @@ import org.contrastive4j.tensor.Tensor;
  * K_it (1 - margin) for a relative margin. The limit of a column is the smallest limit of the rows that have it as
  * their target. A row without a target has no limit, and neither has a column that is no target.
  *
+ * <p>Numerics: 1e-6 is added to every limit, because the f32 similarities of equal rows differ by rounding. With margin
+ * 0 a copy of the positive is thus a negative on every backend, in every order of the batch and for any sharding.
+ *
  * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
  *
  * <p>Tested by {@code LossSettingsTest}.
@@ -26,6 +29,9 @@ import org.contrastive4j.tensor.Tensor;
 public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean relative) {
     /** Ignores pairs with equal ids, and negatives that the guide finds more similar than the positive. */
     public static final PairPolicy DEFAULT = new PairPolicy(Pairing.SameId.IGNORED, 0, false);
+
+    /** Largest rounding error of the f32 product of two unit rows. */
+    private static final double ROUNDING = 1e-6;
 
     /** Treats pairs with equal ids as positives. */
     public static final PairPolicy MULTI_POSITIVE = new PairPolicy(Pairing.SameId.POSITIVE, 0, false);
@@ -96,7 +102,7 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
                 for (int k = 0; k < width; k++) {
                     similarity += left[i * width + k] * right[t * width + k];
                 }
-                double limit = relative ? similarity * (1 - guideMargin) : similarity - guideMargin;
+                double limit = ROUNDING + (relative ? similarity * (1 - guideMargin) : similarity - guideMargin);
                 rowLimits[i] = limitRows ? limit : rowLimits[i];
                 columnLimits[t] = limitColumns ? Math.min(columnLimits[t], limit) : columnLimits[t];
             }

@@ -2,35 +2,35 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairTileOps.Axis;
-import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Queries against the keys of their batch and of a queue of past ones, both ways: (CE(u; [v'; queue of v']) + CE(v;
- * [u'; queue of u'])) / 2, CE the InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum
- * encoders, which get no gradient.
+ * Compares queries with the keys of their batch and with a queue of past keys, in both directions: (CE(u; [v'; queue of
+ * v']) + CE(v; [u'; queue of u'])) / 2. CE is the InfoNCE of rows, u and v come from the trained encoders, the keys u'
+ * and v' from momentum encoders, which get no gradient.
  *
- * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy compares n queries
- * with n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only dx
- * is computed. The log-scale is fixed by default.
+ * <p>With ids, keys that have the id of a query are positives or ignored, as the policy says. The log-scale is fixed by
+ * default. With distillation, a share of the targets are similarities of the momentum encoders for the same samples;
+ * {@link Distillation} is the schedule of that share.
  *
- * <p>With distillation, a share of the targets are the similarities of the momentum encoders for the same samples, see
- * {@link SoftTargets#similarity}; {@link Distillation} ramps that share.
+ * <p>Memory: O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only the gradients of
+ * the queries are computed.
  *
- * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both
- * ways).
+ * <p>Sources: He et al., Momentum contrast for unsupervised visual representation learning, 2020, equation 1
+ * (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both directions).
  */
 public final class QueueContrast implements AutoCloseable {
     private final Ops ops;
@@ -39,12 +39,29 @@ public final class QueueContrast implements AutoCloseable {
     private final KeyQueue ofU;
     private final KeyQueue ofV;
 
-    /** A fixed temperature of 0.07; equal ids are ignored. */
+    /**
+     * Creates a loss with a fixed temperature of 0.07 that ignores equal ids.
+     *
+     * @param ops backend
+     * @param capacity keys in each of the two queues, at least a batch
+     * @param width d
+     * @throws LossOptionException when capacity or width is less than 1
+     */
     public QueueContrast(Ops ops, int capacity, int width) {
         this(ops, capacity, width, PairPolicy.DEFAULT, InfoNce.INITIAL_LOG_SCALE, false);
     }
 
-    /** @param capacity keys in each of the two queues, at least a batch */
+    /**
+     * Creates a loss.
+     *
+     * @param ops backend
+     * @param capacity keys in each of the two queues, at least a batch
+     * @param width d
+     * @param policy of ids
+     * @param initialLogScale in [0, ln 100]
+     * @param learnable whether the log-scale gets a gradient
+     * @throws LossOptionException when capacity or width is less than 1, or the log-scale is out of range
+     */
     public QueueContrast(
             Ops ops, int capacity, int width, PairPolicy policy, double initialLogScale, boolean learnable) {
         this.ops = ops;
@@ -64,11 +81,20 @@ public final class QueueContrast implements AutoCloseable {
         ofU = first;
     }
 
-    /** The log-scale. */
+    /**
+     * Returns the parameters of the loss.
+     *
+     * @return the log-scale
+     */
     public List<Parameter> parameters() {
         return loss.parameters();
     }
 
+    /**
+     * Returns the logarithm of the logit scale.
+     *
+     * @return t, one element
+     */
     public Parameter logScale() {
         return loss.logScale();
     }
@@ -92,193 +118,157 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * Value, statistics, and gradients times {@code gradientScale}; the queues are not changed.
+     * Computes value, statistics, and gradients times {@code gradientScale}. The queues are not changed.
      *
      * @param u [n, d] raw queries; read
      * @param v [n, d] raw queries, row i belongs to row i of u; read
      * @param keysOfU [n, d] raw keys; read
      * @param keysOfV [n, d] raw keys; read
-     * @param ids [n] I32 of the samples, or null
+     * @param ids [n] I32 of the samples, or null; read
      * @param du [n, d], or null; written
      * @param dv [n, d], or null; written
+     * @param gradientScale multiplied into every gradient; that of the log-scale is accumulated
      * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v,
      *     over all keys
+     * @throws ShapeException when queries and keys differ in shape
      */
     public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
             Tensor v,
             Tensor keysOfU,
             Tensor keysOfV,
-            Tensor ids,
-            Tensor du,
-            Tensor dv,
+            @Nullable Tensor ids,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
             double gradientScale) {
         return valueAndGradient(u, v, keysOfU, keysOfV, ids, 0, du, dv, gradientScale);
     }
 
     /**
-     * The same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt; + (1 -
-     * alpha) its own, k_j all keys it is compared with, and those of v_i likewise; the teacher's similarities get no
-     * gradient.
+     * Computes the same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt;
+     * + (1 - alpha) [its own key], k_j all keys it is compared with, and those of v_i likewise. The similarities of the
+     * teacher get no gradient.
      *
+     * @param u [n, d] raw queries; read
+     * @param v [n, d] raw queries, row i belongs to row i of u; read
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
+     * @param du [n, d], or null; written
+     * @param dv [n, d], or null; written
+     * @param gradientScale multiplied into every gradient; that of the log-scale is accumulated
+     * @return as without distillation
+     * @throws LossOptionException when alpha is out of range
+     * @throws ShapeException when queries and keys differ in shape
      */
     public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
             Tensor v,
             Tensor keysOfU,
             Tensor keysOfV,
-            Tensor ids,
+            @Nullable Tensor ids,
             double alpha,
-            Tensor du,
-            Tensor dv,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
             double gradientScale) {
         LossOptionException.require(
                 alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
-        requireOneShape(u, v, keysOfU, keysOfV);
-        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            PairwiseOps.Result rows =
-                    side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale, gradientScale / 2);
-            PairwiseOps.Result columns =
-                    side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale, gradientScale / 2);
-            loss.accumulate(dLogScale, null);
-            return Deferred.of(new PairwiseOps.Result(
-                    (rows.loss() + columns.loss()) / 2,
-                    rows.rowAccuracy(),
-                    columns.rowAccuracy(),
-                    (rows.meanPositive() + columns.meanPositive()) / 2));
-        }
+        return compute(
+                new QueueSide.Batch(u, v, keysOfU, keysOfV, ids), scope -> Scalars.of(alpha), du, dv, gradientScale);
     }
 
-    private static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
-        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
-            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
-                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", expected four of one shape [n, d]");
-            }
+    /**
+     * Computes the same with the share of a schedule. Step and ids are read in stream order: a captured graph reads
+     * them again at every replay, together with the keys that the queues hold then. A graph is valid as long as the
+     * queues hold as many keys as when it was captured.
+     *
+     * @param u [n, d] raw queries; read
+     * @param v [n, d] raw queries, row i belongs to row i of u; read
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
+     * @param schedule of the share of the momentum encoders' targets
+     * @param step [1] I32, the number of steps before; read
+     * @param du [n, d], or null; written
+     * @param dv [n, d], or null; written
+     * @param gradientScale multiplied into every gradient; that of the log-scale is accumulated
+     * @return as without distillation
+     * @throws ShapeException when queries and keys differ in shape
+     */
+    public Deferred<PairwiseOps.Result> valueAndGradient(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            @Nullable Tensor ids,
+            Distillation schedule,
+            Tensor step,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
+            double gradientScale) {
+        return compute(
+                new QueueSide.Batch(u, v, keysOfU, keysOfV, ids),
+                scope -> schedule.alpha() == 0 ? Scalars.of(0) : schedule.at(scope.read(step)),
+                du,
+                dv,
+                gradientScale);
+    }
+
+    private Deferred<PairwiseOps.Result> compute(
+            QueueSide.Batch batch,
+            Function<Scalars.Scope, Scalars> share,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
+            double gradientScale) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
+            Deferred<PairwiseOps.Result> rows = QueueSide.ofU(ops, loss, policy, batch, ofV)
+                    .valueAndGradient(share, du, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> columns = QueueSide.ofV(ops, loss, policy, batch, ofU)
+                    .valueAndGradient(share, dv, dLogScale, gradientScale / 2);
+            loss.accumulate(dLogScale, null);
+            return rows.map(ofRows -> QueueSide.mean(ofRows, columns.get()));
         }
     }
 
     /**
-     * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u,
-     * column accuracy that of v. One more pass over them, with no gradient.
+     * Measures the cosines of the queries of both directions with all their keys. Row accuracy is that of u, column
+     * accuracy that of v. Cost: two passes over the pairs, no gradient.
+     *
+     * @param u [n, d] raw queries; read
+     * @param v [n, d] raw queries; read
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
+     * @return the measurements
      */
-    public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
-        requireOneShape(u, v, keysOfU, keysOfV);
-        SideMetrics ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
-        SideMetrics ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
+    public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
+        QueueSide.Batch batch = new QueueSide.Batch(u, v, keysOfU, keysOfV, ids);
+        QueueSide.Metrics rows = QueueSide.ofU(ops, loss, policy, batch, ofV).metrics();
+        QueueSide.Metrics columns = QueueSide.ofV(ops, loss, policy, batch, ofU).metrics();
         return PairMetrics.of(
-                new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
-                PairMetrics.joined(ofU.histogram, ofV.histogram));
+                new PairwiseOps.Result(0, rows.accuracy(), columns.accuracy(), 0),
+                PairMetrics.joined(rows.histogram(), columns.histogram()));
     }
 
-    private record SideMetrics(double accuracy, PairTileOps.Histogram histogram) {}
-
-    private SideMetrics metrics(Side side, Tensor ids) {
-        int n = side.queries.dim(0);
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
-                Tensor all = keys(side)) {
-            x.requireFinite();
-            Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
-            PairTileOps tiles = ops.pairTiles();
-            PairStatistics statistics = new WholeField(tiles, pairs, 0).statistics();
-            return new SideMetrics(
-                    statistics.result(0, 0).rowAccuracy(),
-                    tiles.histogram(pairs, PairMetrics.BINS).get());
-        }
-    }
-
-    /** Unit keys that queries are compared with, those of the batch first. */
-    private Tensor keys(Side side) {
-        int n = side.queries.dim(0);
-        int m = n + side.queue.size();
-        try (UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys)) {
-            k.requireFinite();
-            Tensor all = ops.allocateParameter(m, side.queries.dim(1));
-            ops.pointwise().copy(k.unit(), all.rows(0, n));
-            if (side.queue.size() > 0) {
-                ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
-            }
-            return all;
-        }
-    }
-
-    /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
+    /**
+     * Clamps the log-scale to [0, ln 100]; to be called after each optimiser step.
+     *
+     * @param result of the step
+     */
     public void afterStep(PairwiseOps.Result result) {
         loss.afterStep(result);
     }
 
-    /** Queries, representations of the same samples by the momentum encoder, and keys. */
-    private record Side(String name, Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue) {}
-
-    private PairwiseOps.Result side(
-            Side side, Tensor ids, double alpha, Tensor gradient, Tensor dLogScale, double gradientScale) {
-        int n = side.queries.dim(0);
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
-                Tensor all = keys(side)) {
-            x.requireFinite();
-            Pairing pairing = pairing(n, all.dim(0), side.queue, ids);
-            PairwiseOps.Result result = loss.run(
-                            x.unit(),
-                            all,
-                            pairing,
-                            new ContrastiveLoss.Outputs(
-                                    new PairwiseOps.Gradients(gradient, null, dLogScale, null),
-                                    gradientScale * (1 - alpha),
-                                    null))
-                    .get();
-            loss.requireFinite(result.loss());
-            if (alpha > 0) {
-                result = distilled(side, x.unit(), all, pairing, alpha, result, gradient, dLogScale, gradientScale);
-            }
-            x.backward(gradient);
-            return result;
-        }
-    }
-
-    private Pairing pairing(int n, int m, KeyQueue queue, Tensor ids) {
-        Pairing pairing = Pairing.diagonal(n, m);
-        if (ids == null) {
-            return pairing;
-        }
-        int[] own = ids.toInts();
-        int[] ofKeys = Arrays.copyOf(own, m);
-        for (int j = n; j < m; j++) {
-            ofKeys[j] = queue.id(j - n);
-        }
-        return pairing.withIds(own, ofKeys, policy.sameId());
-    }
-
-    /** Mixes the teacher's part into a result and its gradient. */
-    private PairwiseOps.Result distilled(
-            Side side,
-            Tensor x,
-            Tensor keys,
-            Pairing pairing,
-            double alpha,
-            PairwiseOps.Result hard,
-            @Nullable Tensor gradient,
-            Tensor dLogScale,
-            double gradientScale) {
-        try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
-                Tensor part = gradient == null ? null : ops.allocateParameter(x.shape())) {
-            teacher.requireFinite();
-            SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
-            double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
-                    .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
-            if (gradient != null && part != null) {
-                ops.pointwise().axpy(1, part, gradient);
-            }
-            return new PairwiseOps.Result(
-                    (1 - alpha) * hard.loss() + alpha * soft,
-                    hard.rowAccuracy(),
-                    hard.columnAccuracy(),
-                    hard.meanPositive());
-        }
-    }
-
-    /** Puts the batch's keys into the queues: after the step that used them, once. */
-    public void enqueue(Tensor keysOfU, Tensor keysOfV, Tensor ids) {
+    /**
+     * Stores the keys of a batch in the queues; to be called once, after the step that used them.
+     *
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
+     * @throws NonFiniteException when a key is not finite
+     */
+    public void enqueue(Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
         try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU);
                 UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {
             u.requireFinite();
@@ -298,17 +288,20 @@ public final class QueueContrast implements AutoCloseable {
     public long metricsBytes(int n, int d) {
         int m = n + ofU.capacity();
         return (2L * n * (d + 1) + m * (long) d) * ops.parameterDtype().bytes()
+                + (ops.canCapture() ? (long) m * Integer.BYTES : 0)
                 + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
-    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
+    /**
+     * Returns the bytes of tensors that {@link #valueAndGradient} allocates while it runs, with full queues and a
+     * teacher.
+     *
+     * @param n rows of u
+     * @param d width
+     * @return bytes
+     */
     public long workspaceBytes(int n, int d) {
-        int m = n + ofU.capacity();
-        return loss.rowBytes(n, m, d)
-                + Math.max(
-                        ops.pairwise().workspaceBytes(n, m, d, true) + (long) n * Integer.BYTES,
-                        ops.pairTiles().workspaceBytes(n, m, d))
-                + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
+        return QueueSide.workspaceBytes(ops, loss, n, n + ofU.capacity(), d);
     }
 
     @Override
@@ -334,6 +327,7 @@ public final class QueueContrast implements AutoCloseable {
         private final Ops ops;
         private final Tensor keys;
         private final int[] ids;
+        private final DeviceIds onDevice;
         private int next;
         private int size;
 
@@ -350,10 +344,15 @@ public final class QueueContrast implements AutoCloseable {
                     capacity >= 1 && width >= 1,
                     "expected a queue capacity and width of at least 1, got " + capacity + " and " + width);
             this.ops = ops;
-            keys = ops.allocateParameter(capacity, width);
-            ops.pointwise().fill(keys, 0);
             ids = new int[capacity];
             Arrays.fill(ids, NO_ID);
+            onDevice = new DeviceIds(ops, ids);
+            try {
+                keys = ops.zeroParameter(Shape.of(capacity, width));
+            } catch (RuntimeException noMemory) {
+                onDevice.close();
+                throw noMemory;
+            }
         }
 
         /**
@@ -401,6 +400,7 @@ public final class QueueContrast implements AutoCloseable {
             for (int k = 0; k < count; k++) {
                 ids[(next + k) % capacity()] = newIds == null ? NO_ID : newIds[k];
             }
+            onDevice.send();
             next = (next + count) % capacity();
             size = Math.min(capacity(), size + count);
         }
@@ -415,6 +415,7 @@ public final class QueueContrast implements AutoCloseable {
             LossOptionException.require(
                     newIds.length == size, "expected " + size + " ids, one for each stored key, got " + newIds.length);
             System.arraycopy(newIds, 0, ids, 0, size);
+            onDevice.send();
         }
 
         private void copy(Tensor rows, int from, int to, int offset) {
@@ -439,6 +440,11 @@ public final class QueueContrast implements AutoCloseable {
 
         int id(int k) {
             return ids[k];
+        }
+
+        /** Returns the ids of the stored keys on the device, [size] I32; a view, valid until the next change. */
+        Tensor ids() {
+            return Objects.requireNonNull(onDevice.first(size), "a backend that captures");
         }
 
         /**
@@ -478,6 +484,7 @@ public final class QueueContrast implements AutoCloseable {
                             + state.keys.length + " elements, next " + state.next + ", size " + state.size);
             keys.set(state.keys);
             System.arraycopy(state.ids, 0, ids, 0, ids.length);
+            onDevice.send();
             next = state.next;
             size = state.size;
         }
@@ -485,6 +492,7 @@ public final class QueueContrast implements AutoCloseable {
         @Override
         public void close() {
             keys.close();
+            onDevice.close();
         }
     }
 }

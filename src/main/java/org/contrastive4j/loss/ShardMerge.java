@@ -2,9 +2,9 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Kind;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 
-/** A reduction put together from those of parts, in the order in which they come. */
+/** Merges the reductions of shards into that of the whole batch, in the order in which they are added. */
 final class ShardMerge {
     private final Kind kind;
     private final double[] values;
@@ -24,15 +24,19 @@ final class ShardMerge {
     }
 
     /**
-     * Takes in a part.
+     * Merges the reduction of a shard.
      *
-     * @param from place of its first number in the whole
-     * @param otherFrom place in the whole of its first row or column along the reduced axis
+     * @param part reduction of the shard
+     * @param from index of its first scalar in the whole batch
+     * @param otherFrom index in the whole batch of its first row or column along the reduced axis
      */
     void add(Reduced part, int from, int otherFrom) {
-        for (int k = 0; k < part.values().length; k++) {
+        double[] of = part.values();
+        int[] ofCounts = part.counts();
+        int[] ofFirst = part.at();
+        for (int k = 0; k < of.length; k++) {
             int i = from + k;
-            double value = part.values()[k];
+            double value = of[k];
             switch (kind) {
                 case SUM -> values[i] += value;
                 case LOG_SUM_EXP -> {
@@ -42,7 +46,7 @@ final class ShardMerge {
                             ? larger
                             : larger + Math.log1p(Math.exp(smaller - larger));
                 }
-                default -> addLargest(i, value, part.counts()[k], part.at()[k] + otherFrom);
+                default -> addLargest(i, value, ofCounts[k], ofFirst[k] + otherFrom);
             }
         }
     }

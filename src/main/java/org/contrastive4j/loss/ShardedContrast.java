@@ -1,18 +1,18 @@
 package org.contrastive4j.loss;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -90,21 +90,23 @@ public final class ShardedContrast {
             int[] rows = starts(u);
             int[] columns = starts(v);
             Pairing pairing = loss.pairing(rows[workers], columns[workers], labels);
-            double bias = loss.biasValue();
+            Scalars.Scope scope = ops.pairTiles().hostScope();
+            Scalars second = loss.second(scope);
+            Scalars bias = loss.hasBias() ? second : Scalars.of(0);
             x.forEach(UnitRows::requireFinite);
             y.forEach(UnitRows::requireFinite);
-            try (Field field = new Field(x, y, rows, columns, pairing, bias)) {
+            try (Field field = new Field(new Shards(x, rows), new Shards(y, columns), pairing, bias, second)) {
                 ContrastiveLoss.Evaluation evaluation = loss.evaluate(field, true);
-                PairwiseOps.Result result = field.statistics().result(evaluation.loss(), bias);
-                loss.requireFinite(evaluation.loss());
+                Deferred<PairwiseOps.Result> result =
+                        loss.finite(field.statistics().result(evaluation.loss(), bias));
                 field.gradient(evaluation.terms(), du, dv, dLogScale, loss.hasBias() ? dBias : null, gradientScale);
-                loss.addSlope(evaluation, dBias, gradientScale);
+                loss.addSlope(scope, evaluation, dBias, gradientScale);
                 for (int w = 0; w < workers; w++) {
                     x.get(w).backward(du.get(w));
                     y.get(w).backward(dv.get(w));
                 }
                 loss.accumulate(dLogScale, dBias);
-                return Deferred.of(result);
+                return result;
             }
         } finally {
             x.forEach(UnitRows::close);
@@ -125,6 +127,9 @@ public final class ShardedContrast {
      */
     private record Block(int worker, int rowFrom, int rowTo, int columnFrom, int columnTo, Pairs pairs) {}
 
+    /** Unit rows of each worker, and the first row of each in the whole. */
+    private record Shards(List<UnitRows> rows, int[] starts) {}
+
     /** The shards as one field of pairs. */
     private final class Field extends PairField implements AutoCloseable {
         private final Pairing pairing;
@@ -132,17 +137,20 @@ public final class ShardedContrast {
         private final @Nullable Tensor gathered;
         private final List<Block> blocks = new ArrayList<>();
 
-        Field(List<UnitRows> x, List<UnitRows> y, int[] rows, int[] columns, Pairing pairing, double bias) {
-            super(bias);
+        Field(Shards ofX, Shards ofY, Pairing pairing, Scalars bias, Scalars second) {
+            super(bias, second);
             this.pairing = pairing;
-            this.columns = columns;
+            List<UnitRows> x = ofX.rows;
+            List<UnitRows> y = ofY.rows;
+            int[] rows = ofX.starts;
+            columns = ofY.starts;
             int workers = x.size();
             int width = x.get(0).unit().dim(1);
             gathered = order == Order.GATHERED ? ops.allocateParameter(columns[workers], width) : null;
             for (int c = 0; c < workers && gathered != null; c++) {
                 ops.pointwise().copy(y.get(c).unit(), gathered.rows(columns[c], columns[c + 1]));
             }
-            double scale = loss.scale();
+            Scalars scale = loss.scale(ops.pairTiles().hostScope());
             for (int w = 0; w < workers; w++) {
                 for (int step = 0; step < (gathered == null ? workers : 1); step++) {
                     int c = (w + step) % workers;
@@ -250,11 +258,15 @@ public final class ShardedContrast {
         return new Shift(of.sign(), rows(of.rows(), block), columns(of.columns(), block));
     }
 
-    private static double @Nullable [] rows(double @Nullable [] values, Block block) {
-        return values == null ? null : Arrays.copyOfRange(values, block.rowFrom, block.rowTo);
+    private static @Nullable Scalars rows(@Nullable Scalars values, Block block) {
+        return slice(values, block.rowFrom, block.rowTo);
     }
 
-    private static double @Nullable [] columns(double @Nullable [] values, Block block) {
-        return values == null ? null : Arrays.copyOfRange(values, block.columnFrom, block.columnTo);
+    private static @Nullable Scalars columns(@Nullable Scalars values, Block block) {
+        return slice(values, block.columnFrom, block.columnTo);
+    }
+
+    private static @Nullable Scalars slice(@Nullable Scalars values, int from, int to) {
+        return values == null || values.size() == 1 ? values : values.slice(from, to);
     }
 }

@@ -12,6 +12,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Scalars;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,8 +39,8 @@ import org.jspecify.annotations.Nullable;
  * <p>{@link #symmetric} returns (L(S) + L(S^T)) / 2: the mean of normalising rows first and of normalising columns
  * first.
  *
- * <p>Memory: 2 k (n + m) potentials on the host; {@link #converged} stores only those of the last iteration. S is
- * computed again in every pass.
+ * <p>Memory: 2 k (n + m) potentials; {@link #converged} stores only those of the last iteration. S is computed again in
+ * every pass.
  *
  * <p>Cost: 2 k passes for the value, 2 k - 1 passes and a final gradient pass for the gradient, about (8 k + 4) n m d
  * flops in total. {@link #converged} takes two passes per iteration, and two per step of conjugate gradients.
@@ -102,11 +103,21 @@ final class SinkhornLoss extends ContrastiveLoss {
         return new SinkhornLoss(ops, most, tolerance, symmetric, policy, true);
     }
 
+    /**
+     * Returns whether the number of iterations is fixed. To a tolerance it depends on the data: on the simulator four
+     * batches of 64 pairs took 38, 428, 394 and 150 passes at a tolerance of 1e-3. A graph would have to run the most
+     * passes that a batch may need, twice the maximum number of iterations, for every batch.
+     */
+    @Override
+    public boolean isCapturable() {
+        return tolerance == 0;
+    }
+
     @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
-        double[] logSums = field.reduce(List.of(Reduction.logSumExp(ROWS, BOTH, Shift.NONE)))
+        Scalars logSums = field.reduce(List.of(Reduction.logSumExp(ROWS, BOTH, Shift.NONE)))
                 .get(0)
-                .values();
+                .scalars();
         PairStatistics statistics = field.statistics();
         Solution rows = solve(
                 new SinkhornSide(field, new SinkhornSide.Start(statistics.positives, statistics.positiveSum, logSums)),
@@ -117,7 +128,17 @@ final class SinkhornLoss extends ContrastiveLoss {
         Solution columns = solve(SinkhornSide.transposed(field), withTerms);
         List<Term> terms = new ArrayList<>();
         List.of(rows, columns).forEach(side -> side.terms().forEach(term -> terms.add(halved(term))));
-        return new Evaluation((rows.loss() + columns.loss()) / 2, terms);
+        return new Evaluation(rows.loss().plus(columns.loss()).times(0.5), terms);
+    }
+
+    @Override
+    int reductions() {
+        return (symmetric ? 2 : 1) * (12 + 4 * iterations);
+    }
+
+    @Override
+    int scalars() {
+        return (symmetric ? 2 : 1) * (40 + 14 * iterations);
     }
 
     private Solution solve(SinkhornSide side, boolean withTerms) {
@@ -136,14 +157,7 @@ final class SinkhornLoss extends ContrastiveLoss {
                 term.rowWeight() != null ? term.columnWeight() : halved(term.columnWeight()));
     }
 
-    private static double @Nullable [] halved(double @Nullable [] weights) {
-        if (weights == null) {
-            return null;
-        }
-        double[] half = weights.clone();
-        for (int i = 0; i < half.length; i++) {
-            half[i] /= 2;
-        }
-        return half;
+    private static @Nullable Scalars halved(@Nullable Scalars weights) {
+        return weights == null ? null : weights.times(0.5);
     }
 }

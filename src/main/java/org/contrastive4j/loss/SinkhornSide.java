@@ -8,13 +8,15 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.loss.Losses.NotConvergedException;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,20 +35,22 @@ final class SinkhornSide {
      * @param positiveSum sum of the logits of these positives
      * @param logSums log-sum-exp of each row
      */
-    record Start(double[] positives, double[] positiveSum, double[] logSums) {}
+    record Start(Scalars positives, Scalars positiveSum, Scalars logSums) {}
 
     /** Loss and gradient terms, in the orientation of the field. */
-    record Solution(double loss, List<Term> terms) {}
+    record Solution(Scalars loss, List<Term> terms) {}
+
+    private static final Scalars NONE = Scalars.of(0);
+    private static final Scalars ONE = Scalars.of(1);
+    private static final double LOWEST = -1e300; // below every log-sum-exp of a row with a pair
 
     private final PairField field;
     private final boolean transposed;
-    private final int n;
-    private final int m;
-    private final double columnSum;
+    private final double columnSum; // logarithm
     private final Start start;
-    private final double[] share;
-    private final double[] rowShare;
-    private double[] columnShare = {}; // weight of the positives of each column; empty before the first pass
+    private final Scalars share;
+    private final Scalars rowShare;
+    private @Nullable Scalars columnShare; // weight of the positives of each column; null before the first pass
 
     SinkhornSide(PairField field, Start start) {
         this(field, false, start);
@@ -55,15 +59,13 @@ final class SinkhornSide {
     private SinkhornSide(PairField field, boolean transposed, Start start) {
         this.field = field;
         this.transposed = transposed;
-        n = transposed ? field.pairing().m() : field.pairing().n();
-        m = transposed ? field.pairing().n() : field.pairing().m();
+        int n = transposed ? field.pairing().m() : field.pairing().n();
+        int m = transposed ? field.pairing().n() : field.pairing().m();
         columnSum = Math.log((double) n / m);
         this.start = start;
-        double rows = Arrays.stream(start.positives).filter(of -> of > 0).count();
-        share = new double[n];
-        Arrays.setAll(share, i -> start.positives[i] == 0 ? 0 : 1 / (rows * start.positives[i]));
-        rowShare = new double[n];
-        Arrays.setAll(rowShare, i -> share[i] * start.positives[i]);
+        Scalars rows = start.positives.min(ONE).sum();
+        share = start.positives.choose(ONE.over(rows.times(start.positives)), NONE);
+        rowShare = share.times(start.positives);
     }
 
     /** Returns the side that works on S^T. Cost: one pass. */
@@ -76,13 +78,13 @@ final class SinkhornSide {
                 field,
                 true,
                 new Start(
-                        first.get(0).values(),
-                        first.get(1).values(),
-                        first.get(2).values()));
+                        first.get(0).scalars(),
+                        first.get(1).scalars(),
+                        first.get(2).scalars()));
     }
 
-    private double[] reduce(Reduction reduction) {
-        return reduce(List.of(reduction)).get(0).values();
+    private Scalars reduce(Reduction reduction) {
+        return reduce(List.of(reduction)).get(0).scalars();
     }
 
     private List<Reduced> reduce(List<Reduction> reductions) {
@@ -114,78 +116,67 @@ final class SinkhornSide {
     }
 
     /** Returns f for given column potentials g; null means g = 0. */
-    private double[] rowPotentials(double @Nullable [] g) {
+    private Scalars rowPotentials(@Nullable Scalars g) {
         return potentials(0, g == null ? start.logSums : reduce(Reduction.logSumExp(ROWS, BOTH, Shift.columns(g))));
     }
 
     /** Returns g for given row potentials f; the first call also computes {@link #columnShare} in the same pass. */
-    private double[] columnPotentials(double[] f) {
+    private Scalars columnPotentials(Scalars f) {
         List<Reduction> reductions = new ArrayList<>(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(f))));
-        boolean first = columnShare.length == 0;
-        if (first) {
+        if (columnShare == null) {
             reductions.add(Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share));
         }
         List<Reduced> reduced = reduce(reductions);
-        columnShare = first ? reduced.get(1).values() : columnShare;
-        return potentials(columnSum, reduced.get(0).values());
+        columnShare = columnShare == null ? reduced.get(1).scalars() : columnShare;
+        return potentials(columnSum, reduced.get(0).scalars());
     }
 
     /** Returns constant - logSum; 0 for a row or column whose pairs are all ignored, which is not part of the plan. */
-    private static double[] potentials(double constant, double[] logSums) {
-        double[] values = new double[logSums.length];
-        Arrays.setAll(values, i -> logSums[i] == Double.NEGATIVE_INFINITY ? 0 : constant - logSums[i]);
-        return values;
+    private static Scalars potentials(double constant, Scalars logSums) {
+        Scalars isEmpty = Scalars.of(LOWEST).minus(logSums); // infinite then, otherwise far below 0
+        return isEmpty.choose(NONE, Scalars.of(constant).minus(logSums));
     }
 
-    private double loss(double[] f, double[] g) {
-        double loss = 0;
-        for (int i = 0; i < n; i++) {
-            loss -= share[i] * (start.positiveSum[i] + start.positives[i] * f[i]);
-        }
-        for (int j = 0; j < m; j++) {
-            loss -= columnShare[j] * g[j];
-        }
-        return loss;
+    private Scalars columnShare() {
+        return Objects.requireNonNull(columnShare, "the first pass computes it");
+    }
+
+    private Scalars loss(Scalars f, Scalars g) {
+        Scalars ofRows = share.times(start.positiveSum.plus(start.positives.times(f)));
+        return ofRows.sum().plus(columnShare().times(g).sum()).times(-1);
     }
 
     /** Returns the derivative of the loss with respect to the logits of positives at constant potentials. */
     private Term direct() {
-        return new Term(PairFunction.ONE, POSITIVES, Shift.NONE, times(-1, share), null);
+        return new Term(PairFunction.ONE, POSITIVES, Shift.NONE, share.times(-1), null);
     }
 
     /** Runs a fixed number of iterations and differentiates through all of them. */
     Solution unrolled(int iterations, boolean withTerms) {
-        List<double[]> f = new ArrayList<>();
-        List<double[]> g = new ArrayList<>(List.of(new double[m]));
+        List<Scalars> f = new ArrayList<>();
+        List<Scalars> g = new ArrayList<>(List.of(NONE));
         for (int k = 1; k <= iterations; k++) {
             f.add(rowPotentials(k == 1 ? null : g.get(k - 1)));
             g.add(columnPotentials(f.get(k - 1)));
         }
-        double loss = loss(f.get(iterations - 1), g.get(iterations));
+        Scalars loss = loss(f.get(iterations - 1), g.get(iterations));
         return new Solution(loss, withTerms ? oriented(backward(f, g)) : List.of());
     }
 
-    private List<Term> backward(List<double[]> fs, List<double[]> gs) {
+    private List<Term> backward(List<Scalars> fs, List<Scalars> gs) {
         List<Term> terms = new ArrayList<>(List.of(direct()));
-        double[] fBar = times(-1, rowShare);
-        double[] gBar = times(-1, columnShare);
+        Scalars fBar = rowShare.times(-1);
+        Scalars gBar = columnShare().times(-1);
         for (int k = fs.size(); k >= 1; k--) {
-            double[] f = fs.get(k - 1);
-            double[] normalised = gs.get(k).clone();
-            for (int j = 0; j < m; j++) {
-                normalised[j] -= columnSum;
-            }
-            Shift pi = new Shift(1, f, normalised);
-            double[] fromColumns = product(ROWS, pi, gBar);
-            terms.add(new Term(PairFunction.EXP, BOTH, pi, null, times(-1, gBar)));
-            for (int i = 0; i < n; i++) {
-                fBar[i] -= fromColumns[i];
-            }
+            Scalars f = fs.get(k - 1);
+            Shift pi = new Shift(1, f, gs.get(k).minus(Scalars.of(columnSum)));
+            terms.add(new Term(PairFunction.EXP, BOTH, pi, null, gBar.times(-1)));
+            fBar = fBar.minus(product(ROWS, pi, gBar));
             Shift rho = new Shift(1, f, gs.get(k - 1));
-            terms.add(new Term(PairFunction.EXP, BOTH, rho, times(-1, fBar), null));
+            terms.add(new Term(PairFunction.EXP, BOTH, rho, fBar.times(-1), null));
             if (k > 1) {
-                gBar = times(-1, product(COLUMNS, rho, fBar));
-                fBar = new double[n];
+                gBar = product(COLUMNS, rho, fBar).times(-1);
+                fBar = NONE;
             }
         }
         return terms;
@@ -198,12 +189,12 @@ final class SinkhornSide {
      * @throws NotConvergedException when {@code most} iterations do not reach the tolerance
      */
     Solution converged(double tolerance, int most, boolean withTerms) {
-        double[] f = rowPotentials(null);
+        Scalars f = rowPotentials(null);
         double error = Double.POSITIVE_INFINITY;
         for (int k = 1; k <= most; k++) {
-            double[] g = columnPotentials(f);
-            double[] next = rowPotentials(g);
-            error = largestDifference(f, next);
+            Scalars g = columnPotentials(f);
+            Scalars next = rowPotentials(g);
+            error = largest(f.minus(next));
             if (error <= tolerance) {
                 return new Solution(
                         loss(f, g), withTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
@@ -216,13 +207,14 @@ final class SinkhornSide {
                 + " iterations");
     }
 
-    private static double largestDifference(double[] a, double[] b) {
-        double largest = 0;
-        for (int i = 0; i < a.length; i++) {
-            double difference = Math.abs(a[i] - b[i]);
-            largest = difference > largest || Double.isNaN(difference) ? difference : largest;
-        }
-        return largest;
+    /** Returns the largest absolute value, NaN if there is one; waits for a device. */
+    private static double largest(Scalars of) {
+        return Arrays.stream(of.values().get()).map(Math::abs).reduce(0, Math::max);
+    }
+
+    /** Returns a single scalar; waits for a device. */
+    private static double value(Scalars of) {
+        return of.values().get()[0];
     }
 
     /**
@@ -233,14 +225,12 @@ final class SinkhornSide {
      */
     private List<Term> implicit(Shift plan, double tolerance, int most) {
         double c = Math.exp(columnSum);
-        double[] fBar = times(-1, rowShare);
-        double[] residual = times(-1, columnShare);
-        subtract(product(COLUMNS, plan, fBar), residual);
-        centre(residual);
-        double[] mu = new double[m];
-        double[] direction = residual.clone();
-        double squares = dot(residual, residual);
-        double threshold = tolerance * tolerance * dot(columnShare, columnShare);
+        Scalars fBar = rowShare.times(-1);
+        Scalars residual = centred(columnShare().times(-1).minus(product(COLUMNS, plan, fBar)));
+        Scalars mu = NONE;
+        Scalars direction = residual;
+        double squares = value(dot(residual, residual));
+        double threshold = tolerance * tolerance * value(dot(columnShare(), columnShare()));
         for (int k = 0; squares > threshold; k++) {
             if (k == most) {
                 throw new NotConvergedException("the implicit gradient of Sinkhorn did not converge in " + most
@@ -248,55 +238,32 @@ final class SinkhornSide {
                         + Math.sqrt(squares)
                         + "; allow more iterations or a larger tolerance, or use a fixed number of iterations");
             }
-            double[] applied = times(c, direction);
-            subtract(product(COLUMNS, plan, product(ROWS, plan, direction)), applied);
-            centre(applied);
-            double step = squares / dot(direction, applied);
-            double next = 0;
-            for (int j = 0; j < m; j++) {
-                mu[j] += step * direction[j];
-                residual[j] -= step * applied[j];
-                next += residual[j] * residual[j];
-            }
-            for (int j = 0; j < m; j++) {
-                direction[j] = residual[j] + next / squares * direction[j];
-            }
+            Scalars applied = centred(direction.times(c).minus(product(COLUMNS, plan, product(ROWS, plan, direction))));
+            double step = squares / value(dot(direction, applied));
+            mu = mu.plus(direction.times(step));
+            residual = residual.minus(applied.times(step));
+            double next = value(dot(residual, residual));
+            direction = residual.plus(direction.times(next / squares));
             squares = next;
         }
-        double[] lambda = fBar;
-        subtract(product(ROWS, plan, mu), lambda);
+        Scalars lambda = fBar.minus(product(ROWS, plan, mu));
         return List.of(
                 direct(),
-                new Term(PairFunction.EXP, BOTH, plan, times(-1, lambda), null),
-                new Term(PairFunction.EXP, BOTH, plan, null, times(-1, mu)));
+                new Term(PairFunction.EXP, BOTH, plan, lambda.times(-1), null),
+                new Term(PairFunction.EXP, BOTH, plan, null, mu.times(-1)));
     }
 
     /** Returns the weighted sums of e^z along an axis: a product of the plan or its transpose with a vector. */
-    private double[] product(Axis axis, Shift shift, double[] weight) {
+    private Scalars product(Axis axis, Shift shift, Scalars weight) {
         return reduce(Reduction.sum(PairFunction.EXP, axis, BOTH, shift, weight));
     }
 
     /** Subtracts the mean: the potentials are defined up to a constant, so this component is rounding error. */
-    private static void centre(double[] values) {
-        double mean = Arrays.stream(values).sum() / values.length;
-        Arrays.setAll(values, j -> values[j] - mean);
+    private static Scalars centred(Scalars values) {
+        return values.minus(values.sum().times(1.0 / values.size()));
     }
 
-    private static void subtract(double[] what, double[] from) {
-        Arrays.setAll(from, j -> from[j] - what[j]);
-    }
-
-    private static double dot(double[] a, double[] b) {
-        double sum = 0;
-        for (int j = 0; j < a.length; j++) {
-            sum += a[j] * b[j];
-        }
-        return sum;
-    }
-
-    private static double[] times(double factor, double[] values) {
-        double[] result = new double[values.length];
-        Arrays.setAll(result, i -> factor * values[i]);
-        return result;
+    private static Scalars dot(Scalars a, Scalars b) {
+        return a.times(b).sum();
     }
 }

@@ -3,6 +3,7 @@ package org.contrastive4j.loss;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -77,19 +78,35 @@ final class SparseTargets implements SoftTargets {
     @Override
     public void apply(Ops ops, Tensor y, Tensor out) {
         requireShapes(y, out);
-        product(y, out, false);
+        product(y, out, false, 0);
     }
 
     @Override
     public void applyTransposed(Ops ops, Tensor x, Tensor out) {
         requireShapes(out, x);
-        product(x, out, true);
+        product(x, out, true, 0);
     }
 
-    private void product(Tensor from, Tensor to, boolean transposed) {
+    @Override
+    public void applyDifference(Ops ops, Tensor y, Tensor out) {
+        requireShapes(y, out);
+        product(y, out, false, -1);
+    }
+
+    @Override
+    public void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        requireShapes(out, x);
+        product(x, out, true, -1);
+    }
+
+    /** to = own from + q from; with {@code own} not 0 the matrix is square. */
+    private void product(Tensor from, Tensor to, boolean transposed, double own) {
         int d = from.dim(1);
         double[] source = from.toDoubles();
         double[] result = new double[(int) to.size()];
+        for (int k = 0; k < result.length && own != 0; k++) {
+            result[k] = own * source[k];
+        }
         for (int i = 0; i < n(); i++) {
             for (int k = offsets[i]; k < offsets[i + 1]; k++) {
                 int read = (transposed ? i : columns[k]) * d;

@@ -4,35 +4,35 @@ import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.function.IntToDoubleFunction;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
- * row i, where with the positive's logit P and negatives' logits S
+ * The triplet loss on cosines, in both directions: (1 / n) sum_i [ h(row i) + h(column t_i) ], where t_i is the target
+ * of row i. With P the logit of the positive and S those of the negatives, the hinge h is
  * <ul>
- *   <li>ALL: h = sum over negatives of max(0, margin + S - P);
- *   <li>HARDEST: h = max(0, margin + max S - P);
+ *   <li>ALL: the sum over negatives of max(0, margin + S - P);
+ *   <li>HARDEST: max(0, margin + max S - P);
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
  * Negatives that tie share the gradient equally, so the order of a batch changes nothing. The gradient at the kink is
- * 0. A row or column all of whose negatives are ignored has h = 0.
+ * 0. A row or column whose negatives are all ignored has h = 0.
  *
- * <p>A learnable margin needs a reward, without which it would shrink to 0: reward times margin is subtracted from the
- * loss, whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows
- * while fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
+ * <p>A learnable margin needs a reward, without which it would shrink to 0. Reward times margin is subtracted from the
+ * loss, whose derivative by the margin is then the mean number of active hinges per row less the reward. The margin
+ * grows while fewer hinges are active than the reward, and shrinks while more are. It is kept in [0.001, 2].
  *
  * <p>The log-scale is 0 and frozen: S is the cosine. No two rows may have the same target; equal ids can only be
  * ignored. One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018,
@@ -52,6 +52,7 @@ final class TripletLoss extends ContrastiveLoss {
         SEMI_HARD
     }
 
+    private static final Scalars NONE = Scalars.of(0);
     private static final double LEAST_MARGIN = 0.001;
     private static final double MOST_MARGIN = 2;
 
@@ -71,11 +72,11 @@ final class TripletLoss extends ContrastiveLoss {
     }
 
     /**
-     * With a learnable margin, the second of {@link #parameters()}.
+     * Creates a loss with a learnable margin, the second of {@link #parameters()}.
      *
      * @param margin at first, above 0, at most 2
-     * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin
-     *     rests; at most 2 have a meaning for one negative each way
+     * @param reward above 0: the mean number of active hinges per row, of both directions together, at which the
+     *     margin stays constant; with one negative per direction at most 2 hinges are active
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
@@ -90,7 +91,7 @@ final class TripletLoss extends ContrastiveLoss {
         throw new LossOptionException("a triplet loss compares cosines and has no temperature, given " + temperature);
     }
 
-    /** The margin at present. */
+    /** Returns the current margin; waits for a device if it is learnable. */
     public double margin() {
         return reward == 0 ? fixed : parameters().get(1).value().toDoubles()[0];
     }
@@ -98,9 +99,8 @@ final class TripletLoss extends ContrastiveLoss {
     @Override
     public void afterStep(PairwiseOps.Result result) {
         super.afterStep(result);
-        double margin = margin();
-        if (reward > 0 && !Double.isNaN(margin)) {
-            parameters().get(1).value().set(Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)));
+        if (reward > 0) {
+            ops.pointwise().clamp(LEAST_MARGIN, MOST_MARGIN, parameters().get(1).value());
         }
     }
 
@@ -126,70 +126,73 @@ final class TripletLoss extends ContrastiveLoss {
         return pairing;
     }
 
-    /** Positives' logits and weights along one axis. */
-    private record Side(Axis axis, double[] positive, double[] weight) {
-        Term term(PairFunction function, Of of, Shift shift, double[] weights) {
+    @Override
+    public boolean isCapturable() {
+        return true;
+    }
+
+    /** Logits of positives and weights of rows or columns; 0 for a column that is no target. */
+    private record Side(Axis axis, Scalars positive, Scalars weight) {
+        Term term(PairFunction function, Of of, @Nullable Scalars shift, Scalars weights) {
             boolean rows = axis == Axis.ROWS;
-            return new Term(function, of, shift, rows ? weights : null, rows ? null : weights);
+            Shift along = shift == null ? Shift.NONE : along(shift);
+            return new Term(function, of, along, rows ? weights : null, rows ? null : weights);
         }
 
-        Shift along(double[] shift) {
+        Shift along(Scalars shift) {
             return axis == Axis.ROWS ? Shift.rows(shift) : Shift.columns(shift);
-        }
-
-        double[] each(IntToDoubleFunction f) {
-            double[] values = new double[positive.length];
-            Arrays.setAll(values, f);
-            return values;
         }
     }
 
     @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
-        Pairing pairing = field.pairing();
-        int n = pairing.n();
+        List<Reduced> ofColumns = field.reduce(List.of(
+                Reduction.sum(PairFunction.ONE, Axis.COLUMNS, POSITIVES, Shift.NONE, null),
+                Reduction.sum(PairFunction.IDENTITY, Axis.COLUMNS, POSITIVES, Shift.NONE, null)));
         PairStatistics statistics = field.statistics();
-        double[] ofColumns = new double[pairing.m()];
-        double[] columnWeights = new double[pairing.m()];
-        double[] rowWeights = new double[n];
-        Arrays.fill(rowWeights, 1.0 / n);
-        for (int i = 0; i < n; i++) {
-            ofColumns[pairing.target(i)] = statistics.positiveSum[i];
-            columnWeights[pairing.target(i)] = 1.0 / n;
-        }
-        Side rows = new Side(Axis.ROWS, statistics.positiveSum, rowWeights);
-        Side columns = new Side(Axis.COLUMNS, ofColumns, columnWeights);
-        List<Term> terms = new ArrayList<>();
-        Hinges hinges = new Hinges(margin(), terms);
+        Scalars ofEach = Scalars.of(1.0 / field.pairing().n());
+        Side rows = new Side(Axis.ROWS, statistics.positiveSum, ofEach);
+        Side columns = new Side(
+                Axis.COLUMNS,
+                ofColumns.get(1).scalars(),
+                ofColumns.get(0).scalars().choose(ofEach, NONE));
+        Scalars margin = reward == 0 ? Scalars.of(fixed) : field.second();
+        Hinges hinges = new Hinges(margin);
         switch (negatives) {
             case ALL -> hinges.all(field, List.of(rows, columns));
             case HARDEST -> {
-                hinges.one(rows, statistics.rowNegative.values(), statistics.rowNegative.counts());
-                hinges.one(columns, statistics.columnNegative.values(), statistics.columnNegative.counts());
+                hinges.one(rows, statistics.rowNegative.scalars(), statistics.rowNegative.requireTies());
+                hinges.one(columns, statistics.columnNegative.scalars(), statistics.columnNegative.requireTies());
             }
             case SEMI_HARD -> hinges.semiHard(field, List.of(rows, columns));
         }
-        return new Evaluation(hinges.loss - reward * hinges.margin, terms, hinges.active - reward);
+        return reward == 0
+                ? new Evaluation(hinges.loss, hinges.terms)
+                : new Evaluation(
+                        hinges.loss.minus(margin.times(reward)), hinges.terms, hinges.active.minus(Scalars.of(reward)));
     }
 
     /** The hinges of one batch as they are added up. */
     private static final class Hinges {
-        final double margin;
-        final List<Term> terms;
-        double loss;
-        double active; // weights of hinges above 0: the slope by the margin
+        final Scalars margin;
+        final List<Term> terms = new ArrayList<>();
+        Scalars loss = NONE;
+        Scalars active = NONE; // weights of hinges above 0: the derivative by the margin
 
-        Hinges(double margin, List<Term> terms) {
+        Hinges(Scalars margin) {
             this.margin = margin;
-            this.terms = terms;
+        }
+
+        private void add(Side side, Scalars hinges, Scalars weightOfActive) {
+            loss = loss.plus(side.weight.times(hinges).sum());
+            active = active.plus(weightOfActive.sum());
         }
 
         void all(PairField field, List<Side> sides) {
             List<Reduction> reductions = new ArrayList<>();
-            List<double[]> shifts = new ArrayList<>();
+            List<Scalars> shifts = new ArrayList<>();
             for (Side side : sides) {
-                double[] shift =
-                        side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+                Scalars shift = side.weight.choose(margin.minus(side.positive), Scalars.of(Double.NEGATIVE_INFINITY));
                 shifts.add(shift);
                 reductions.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
                 reductions.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
@@ -197,49 +200,42 @@ final class TripletLoss extends ContrastiveLoss {
             List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Side side = sides.get(k);
-                double[] hinges = reduced.get(2 * k).values();
-                double[] steps = reduced.get(2 * k + 1).values();
-                for (int i = 0; i < hinges.length; i++) {
-                    loss += side.weight[i] * hinges[i];
-                    active += side.weight[i] * steps[i];
-                }
-                terms.add(side.term(PairFunction.STEP, NEGATIVES, side.along(shifts.get(k)), side.weight));
-                terms.add(
-                        side.term(PairFunction.ONE, POSITIVES, Shift.NONE, side.each(i -> -side.weight[i] * steps[i])));
+                Scalars pulls = side.weight.times(reduced.get(2 * k + 1).scalars());
+                add(side, reduced.get(2 * k).scalars(), pulls);
+                terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
+                terms.add(side.term(PairFunction.ONE, POSITIVES, null, pulls.times(-1)));
             }
         }
 
         /** One negative for each row or column, of logit {@code chosen}, which {@code ties} negatives have. */
-        void one(Side side, double[] chosen, int[] ties) {
-            double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
-            double[] pulls = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
+        void one(Side side, Scalars chosen, Scalars ties) {
+            Scalars hinges =
+                    ties.choose(margin.plus(chosen).minus(side.positive).max(NONE), NONE);
+            Scalars pulls = hinges.choose(side.weight, NONE);
             terms.add(side.term(
                     PairFunction.EQUAL,
                     NEGATIVES,
-                    side.along(side.each(i -> ties[i] == 0 ? 0 : -chosen[i])),
-                    side.each(i -> pulls[i] == 0 ? 0 : pulls[i] / ties[i])));
-            terms.add(side.term(PairFunction.ONE, POSITIVES, Shift.NONE, side.each(i -> -pulls[i])));
-            for (int i = 0; i < hinges.length; i++) {
-                loss += side.weight[i] * hinges[i];
-                active += pulls[i];
-            }
+                    ties.choose(chosen.times(-1), NONE),
+                    pulls.choose(pulls.over(ties), NONE)));
+            terms.add(side.term(PairFunction.ONE, POSITIVES, null, pulls.times(-1)));
+            add(side, hinges, pulls);
         }
 
         void semiHard(PairField field, List<Side> sides) {
             List<Reduction> reductions = new ArrayList<>();
             for (Side side : sides) {
-                reductions.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
-                reductions.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
+                reductions.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.positive.times(-1))));
+                reductions.add(Reduction.max(side.axis, NEGATIVES, Shift.NEGATIVE));
             }
             List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Reduced below = reduced.get(2 * k);
                 Reduced least = reduced.get(2 * k + 1);
-                int[] ties = new int[below.counts().length];
-                Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
-                double[] chosen =
-                        sides.get(k).each(i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
-                one(sides.get(k), chosen, ties);
+                Scalars ties = below.requireTies();
+                one(
+                        sides.get(k),
+                        ties.choose(below.scalars(), least.scalars().times(-1)),
+                        ties.choose(ties, least.requireTies()));
             }
         }
     }

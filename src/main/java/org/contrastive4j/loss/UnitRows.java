@@ -1,5 +1,6 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
@@ -43,6 +44,11 @@ final class UnitRows implements AutoCloseable {
     /** Waits until it is known that all rows are finite, else throws {@link NonFiniteException}; also after close. */
     void requireFinite() {
         finite.get();
+    }
+
+    /** Returns a result that throws as {@link #requireFinite} does, unless all rows are finite; also after close. */
+    <T> Deferred<T> ifFinite(Deferred<T> result) {
+        return finite.map(none -> result.get());
     }
 
     Tensor unit() {

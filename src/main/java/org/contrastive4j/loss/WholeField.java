@@ -3,15 +3,16 @@ package org.contrastive4j.loss;
 import java.util.List;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.Scalars;
 
 /** All pairs of one matrix of rows and one of columns. */
 final class WholeField extends PairField {
-    private final PairTileOps tiles;
+    private final Scalars.Scope scope;
     private final PairTileOps.Pairs pairs;
 
-    WholeField(PairTileOps tiles, PairTileOps.Pairs pairs, double bias) {
-        super(bias);
-        this.tiles = tiles;
+    WholeField(Scalars.Scope scope, PairTileOps.Pairs pairs, Scalars bias, Scalars second) {
+        super(bias, second);
+        this.scope = scope;
         this.pairs = pairs;
     }
 
@@ -21,7 +22,7 @@ final class WholeField extends PairField {
     }
 
     @Override
-    List<PairTileOps.Reduced> run(List<PairTileOps.Reduction> reductions) {
-        return tiles.reduce(pairs, reductions).get();
+    List<Scalars.Reduced> run(List<PairTileOps.Reduction> reductions) {
+        return scope.reduce(pairs, reductions);
     }
 }

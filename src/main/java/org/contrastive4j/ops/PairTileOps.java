@@ -1,7 +1,8 @@
 package org.contrastive4j.ops;
 
-import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -13,8 +14,11 @@ import org.jspecify.annotations.Nullable;
  * column j.
  *
  * <p>A loss computes {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
- * combines their n + m scalars in f64 on the host, and describes its gradient as {@link Term}s. Functions, kinds and
- * classes of pairs are enumerations, so that a kernel exists for each.
+ * combines their n + m scalars in f64 (see {@link Scalars}), and describes its gradient as {@link Term}s. Functions,
+ * kinds and classes of pairs are enumerations, so that a kernel exists for each.
+ *
+ * <p>A {@link Scalars.Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between
+ * its passes. {@link #reduce} returns them to the host instead.
  *
  * <p>Tested by {@code CpuPairTileOpsTest}.
  */
@@ -77,9 +81,13 @@ public abstract class PairTileOps {
      * @param rows n shifts, null for zeros; not NaN
      * @param columns m shifts, null for zeros; not NaN
      */
-    public record Shift(int sign, double @Nullable [] rows, double @Nullable [] columns) {
+    public record Shift(
+            int sign, @Nullable Scalars rows, @Nullable Scalars columns) {
         /** z_ij = S_ij. */
         public static final Shift NONE = new Shift(1, null, null);
+
+        /** z_ij = -S_ij. */
+        public static final Shift NEGATIVE = new Shift(-1, null, null);
 
         /**
          * Returns the shift z_ij = S_ij + rows_i.
@@ -87,7 +95,7 @@ public abstract class PairTileOps {
          * @param rows n shifts; not NaN
          * @return the shift
          */
-        public static Shift rows(double[] rows) {
+        public static Shift rows(Scalars rows) {
             return new Shift(1, rows, null);
         }
 
@@ -97,12 +105,12 @@ public abstract class PairTileOps {
          * @param columns m shifts; not NaN
          * @return the shift
          */
-        public static Shift columns(double[] columns) {
+        public static Shift columns(Scalars columns) {
             return new Shift(1, null, columns);
         }
 
         /**
-         * Returns z_ij, computed in f64.
+         * Returns z_ij, computed in f64 from shifts on the host.
          *
          * @param logit S_ij
          * @param i index of the row
@@ -110,7 +118,7 @@ public abstract class PairTileOps {
          * @return z_ij
          */
         public double of(double logit, int i, int j) {
-            return sign * logit + (rows == null ? 0 : rows[i]) + (columns == null ? 0 : columns[j]);
+            return sign * logit + (rows == null ? 0 : rows.at(i)) + (columns == null ? 0 : columns.at(j));
         }
     }
 
@@ -125,7 +133,12 @@ public abstract class PairTileOps {
      * @param weight of a SUM, one for each column when reducing rows and the other way round; null for ones
      */
     public record Reduction(
-            Kind kind, PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
+            Kind kind,
+            PairFunction function,
+            Axis axis,
+            Of of,
+            Shift shift,
+            @Nullable Scalars weight) {
         /**
          * Returns the reduction sum of weight f(z).
          *
@@ -136,7 +149,7 @@ public abstract class PairTileOps {
          * @param weight one for each column when reducing rows, one for each row when reducing columns; null for ones
          * @return the reduction
          */
-        public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
+        public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, @Nullable Scalars weight) {
             return new Reduction(Kind.SUM, function, axis, of, shift, weight);
         }
 
@@ -179,28 +192,6 @@ public abstract class PairTileOps {
     }
 
     /**
-     * The result of a reduction.
-     *
-     * @param values one per row or column
-     * @param counts number of pairs that have the largest z, one per row or column; empty unless the kind is MAX or
-     *     MAX_BELOW
-     * @param at the first column with the largest z (the first row when reducing columns), -1 for none; empty unless
-     *     the kind is MAX or MAX_BELOW
-     */
-    public record Reduced(double[] values, int[] counts, int[] at) {
-        private static final int[] NONE = {};
-
-        /**
-         * The result of a SUM or LOG_SUM_EXP.
-         *
-         * @param values one per row or column
-         */
-        public Reduced(double[] values) {
-            this(values, NONE, NONE);
-        }
-    }
-
-    /**
      * Adds rowWeight_i columnWeight_j f(z_ij) to G_ij.
      *
      * @param function f
@@ -213,18 +204,48 @@ public abstract class PairTileOps {
             PairFunction function,
             Of of,
             Shift shift,
-            double @Nullable [] rowWeight,
-            double @Nullable [] columnWeight) {}
+            @Nullable Scalars rowWeight,
+            @Nullable Scalars columnWeight) {}
 
     /**
      * Unit rows, and which pairs of them are positive, negative or ignored.
      *
      * @param x [n, d]; read
      * @param y [m, d]; read
-     * @param scale factor of &lt;x_i, y_j&gt;; finite and above 0
+     * @param scale factor of &lt;x_i, y_j&gt;, a single scalar; finite and above 0
      * @param pairing class of each pair
      */
-    public record Pairs(Tensor x, Tensor y, double scale, Pairing pairing) {}
+    public record Pairs(Tensor x, Tensor y, Scalars scale, Pairing pairing) {
+        /**
+         * Creates pairs with a scale on the host.
+         *
+         * @param x [n, d]; read
+         * @param y [m, d]; read
+         * @param scale factor of &lt;x_i, y_j&gt;; finite and above 0
+         * @param pairing class of each pair
+         */
+        public Pairs(Tensor x, Tensor y, double scale, Pairing pairing) {
+            this(x, y, Scalars.of(scale), pairing);
+        }
+    }
+
+    /**
+     * The matrices that G is multiplied by.
+     *
+     * @param rows [n, e]; read for dy, null without it
+     * @param columns [m, e]; read for dx, null without it
+     */
+    public record Factors(@Nullable Tensor rows, @Nullable Tensor columns) {
+        /**
+         * Returns the width of the matrices.
+         *
+         * @return e
+         */
+        public int width() {
+            return Objects.requireNonNull(rows == null ? columns : rows, "rows or columns")
+                    .dim(1);
+        }
+    }
 
     /**
      * Counts of cosines in equal bins over [-1, 1]; what lies outside by rounding is in the first or last bin.
@@ -235,7 +256,7 @@ public abstract class PairTileOps {
      */
     public record Histogram(long[] positives, long[] negatives, long ignored) {}
 
-    private final DType dtype;
+    private final PairTileChecks checks;
 
     /**
      * Creates the family.
@@ -243,7 +264,7 @@ public abstract class PairTileOps {
      * @param dtype type of representations and gradients
      */
     protected PairTileOps(DType dtype) {
-        this.dtype = dtype;
+        this.checks = new PairTileChecks(dtype);
     }
 
     /**
@@ -258,18 +279,19 @@ public abstract class PairTileOps {
      * @throws ShapeException when sizes do not fit
      */
     public final Deferred<List<Reduced>> reduce(Pairs pairs, List<Reduction> reductions) {
-        check("reduce", pairs);
-        for (Reduction reduction : reductions) {
-            checkShift("reduce", pairs.pairing(), reduction.shift());
-            checkCount(
-                    "reduce",
-                    "weight",
-                    reduction.weight(),
-                    reduction.axis() == Axis.ROWS
-                            ? pairs.pairing().m()
-                            : pairs.pairing().n());
-        }
+        check(pairs, reductions);
         return reduceUnchecked(pairs, List.copyOf(reductions));
+    }
+
+    /**
+     * Checks the arguments of {@link #reduce}.
+     *
+     * @param pairs unit rows and their pairing
+     * @param reductions to compute
+     * @throws ShapeException when sizes do not fit
+     */
+    protected final void check(Pairs pairs, List<Reduction> reductions) {
+        checks.reduce(pairs, reductions);
     }
 
     /**
@@ -280,6 +302,37 @@ public abstract class PairTileOps {
      * @return their results, in the same order
      */
     protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
+
+    /**
+     * Opens a scope for the scalars of one evaluation of a loss.
+     *
+     * @return the scope; the caller closes it
+     */
+    public Scalars.Scope scope() {
+        return hostScope();
+    }
+
+    /**
+     * Opens a scope whose scalars are on the host: a backend with a queue synchronises in every pass.
+     *
+     * @return the scope; the caller closes it
+     */
+    public final Scalars.Scope hostScope() {
+        return new HostScope(this);
+    }
+
+    /**
+     * Returns the most bytes that a {@link Scalars.Scope} allocates in the backend's memory.
+     *
+     * @param n rows
+     * @param m columns
+     * @param reductions computed in it
+     * @param scalars results of the methods of {@link Scalars} in it
+     * @return bytes; 0 for a backend that computes on the host
+     */
+    public long scopeBytes(int n, int m, int reductions, int scalars) {
+        return 0;
+    }
 
     /**
      * Computes the gradients of a sum of terms: G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x,
@@ -294,37 +347,44 @@ public abstract class PairTileOps {
      * @throws ShapeException when sizes do not fit
      */
     public final void gradient(Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
-        check("gradient", pairs);
-        for (Term term : terms) {
-            checkShift("gradient", pairs.pairing(), term.shift());
-            checkCount(
-                    "gradient", "row weight", term.rowWeight(), pairs.pairing().n());
-            checkCount(
-                    "gradient",
-                    "column weight",
-                    term.columnWeight(),
-                    pairs.pairing().m());
-        }
-        checkLike("dx", gradients.dx(), pairs.x());
-        checkLike("dy", gradients.dy(), pairs.y());
-        for (Tensor scalar : Arrays.asList(gradients.dLogScale(), gradients.dBias())) {
-            if (scalar != null) {
-                Checks.shape("gradient", "dLogScale or dBias", scalar, dtype, 1);
-            }
-        }
-        gradientUnchecked(pairs, List.copyOf(terms), gradients, gradientScale);
+        checks.gradient(pairs, terms, gradients);
+        checks.like("dx", gradients.dx(), pairs.x());
+        checks.like("dy", gradients.dy(), pairs.y());
+        gradientUnchecked(pairs, List.copyOf(terms), new Factors(pairs.x(), pairs.y()), gradients, gradientScale);
     }
 
     /**
-     * Computes {@link #gradient} on arguments that were checked.
+     * Computes products of a sum of terms with matrices other than the rows of the pairs: with G = factor sum of terms,
+     * dx = scale G columns and dy = scale G^T rows.
+     *
+     * <p>Memory: as for {@link #reduce}. Cost: 2 n m d flops for G, and 2 n m e for each product.
+     *
+     * @param pairs unit rows and their pairing
+     * @param terms of G
+     * @param factors the matrices, [n, e] and [m, e]
+     * @param dx [n, e], or null; written
+     * @param dy [m, e], or null; written
+     * @param factor multiplied into both
+     * @throws ShapeException when sizes do not fit
+     */
+    public final void products(
+            Pairs pairs, List<Term> terms, Factors factors, @Nullable Tensor dx, @Nullable Tensor dy, double factor) {
+        PairwiseOps.Gradients products = new PairwiseOps.Gradients(dx, dy, null, null);
+        checks.products(pairs, terms, factors, products);
+        gradientUnchecked(pairs, List.copyOf(terms), factors, products, factor);
+    }
+
+    /**
+     * Computes {@link #gradient} or {@link #products} on arguments that were checked.
      *
      * @param pairs unit rows and their pairing; read
      * @param terms of G
+     * @param factors that G is multiplied by: x and y, or those of products
      * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is left out
      * @param gradientScale factor of all gradients
      */
     protected abstract void gradientUnchecked(
-            Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale);
+            Pairs pairs, List<Term> terms, Factors factors, PairwiseOps.Gradients gradients, double gradientScale);
 
     /**
      * Computes the distribution of the cosines of all pairs. Cost: 2 n m d flops.
@@ -335,9 +395,9 @@ public abstract class PairTileOps {
      * @throws ShapeException when sizes do not fit
      */
     public final Deferred<Histogram> histogram(Pairs pairs, int bins) {
-        check("histogram", pairs);
+        checks.pairs("histogram", pairs);
         Checks.that(bins >= 1, "histogram", "expected at least one bin, got " + bins);
-        return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
+        return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1.0, pairs.pairing()), bins);
     }
 
     /**
@@ -369,64 +429,6 @@ public abstract class PairTileOps {
      */
     public static int bin(double cosine, int bins) {
         return Math.max(0, Math.min(bins - 1, (int) Math.floor((cosine + 1) / 2 * bins)));
-    }
-
-    private void check(String op, Pairs pairs) {
-        Checks.rank(op, "x", pairs.x(), dtype, 2);
-        Checks.rank(op, "y", pairs.y(), dtype, 2);
-        Pairing pairing = pairs.pairing();
-        Checks.that(
-                pairs.x().dim(1) == pairs.y().dim(1) && pairs.x().dim(1) >= 1,
-                op,
-                "widths differ: x is " + pairs.x() + ", y is " + pairs.y());
-        Checks.that(
-                pairs.x().dim(0) == pairing.n() && pairs.y().dim(0) == pairing.m(),
-                op,
-                "the pairing is of " + pairing.n() + " x " + pairing.m() + ", x is " + pairs.x() + ", y is "
-                        + pairs.y());
-        Checks.that(
-                pairs.scale() > 0 && Double.isFinite(pairs.scale()),
-                op,
-                "expected a finite scale above 0, got " + pairs.scale());
-        Pairing.Guide guide = pairing.guide();
-        if (guide != null) {
-            Checks.rank(op, "guide rows", guide.rows(), dtype, 2);
-            Checks.shape(
-                    op,
-                    "guide columns",
-                    guide.columns(),
-                    dtype,
-                    pairing.m(),
-                    guide.rows().dim(1));
-            Checks.shape(
-                    op,
-                    "guide rows",
-                    guide.rows(),
-                    dtype,
-                    pairing.n(),
-                    guide.rows().dim(1));
-            checkCount(op, "guide limits of rows", guide.rowLimits(), pairing.n());
-            checkCount(op, "guide limits of columns", guide.columnLimits(), pairing.m());
-        }
-    }
-
-    private static void checkShift(String op, Pairing pairing, Shift shift) {
-        Checks.that(shift.sign() == 1 || shift.sign() == -1, op, "expected a sign of 1 or -1, got " + shift.sign());
-        checkCount(op, "shift of rows", shift.rows(), pairing.n());
-        checkCount(op, "shift of columns", shift.columns(), pairing.m());
-    }
-
-    private static void checkCount(String op, String what, double @Nullable [] given, int expected) {
-        Checks.that(
-                given == null || given.length == expected,
-                op,
-                "expected " + expected + " numbers as " + what + ", got " + (given == null ? 0 : given.length));
-    }
-
-    private static void checkLike(String what, @Nullable Tensor gradient, Tensor of) {
-        if (gradient != null) {
-            Checks.like("gradient", what, gradient, of);
-        }
     }
 
     /** The functions of a shifted logit z that are summed over pairs or weight the gradients of pairs. */
@@ -466,5 +468,6 @@ public abstract class PairTileOps {
                 case EQUAL -> z == 0 ? 1 : 0;
             };
         }
+        ;
     }
 }

@@ -54,6 +54,20 @@ public final class Pairing {
     private final int cycle;
     private final @Nullable Guide guide;
     private final int @Nullable [][] same;
+    private final boolean fixed;
+    private final @Nullable OnDevice onDevice;
+
+    /**
+     * What a backend with a queue reads from its own memory, so that a captured graph reads it again at every replay.
+     *
+     * @param rowIds [n] I32, or null
+     * @param columnIds [m] I32, or null
+     * @param window [1] I32, or null
+     */
+    public record OnDevice(
+            @Nullable Tensor rowIds,
+            @Nullable Tensor columnIds,
+            @Nullable Tensor window) {}
 
     private Pairing(
             int n,
@@ -64,7 +78,24 @@ public final class Pairing {
             SameId sameId,
             int window,
             int cycle,
-            @Nullable Guide guide) {
+            @Nullable Guide guide,
+            boolean fixed) {
+        this(n, m, targets, rowIds, columnIds, sameId, window, cycle, guide, fixed, null);
+    }
+
+    private Pairing(
+            int n,
+            int m,
+            int[] targets,
+            int @Nullable [] rowIds,
+            int @Nullable [] columnIds,
+            SameId sameId,
+            int window,
+            int cycle,
+            @Nullable Guide guide,
+            boolean fixed,
+            @Nullable OnDevice onDevice) {
+        this.onDevice = onDevice;
         this.n = n;
         this.m = m;
         this.targets = targets;
@@ -74,6 +105,7 @@ public final class Pairing {
         this.window = window;
         this.cycle = cycle;
         this.guide = guide;
+        this.fixed = fixed;
         this.same = rowIds == null || columnIds == null ? null : sameColumns(rowIds, columnIds);
     }
 
@@ -96,7 +128,7 @@ public final class Pairing {
                     "pairing",
                     "target of row " + i + " is " + targets[i] + ", expected 0 to " + (m - 1) + ", or -1 for none");
         }
-        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null);
+        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null, false);
     }
 
     /**
@@ -114,7 +146,8 @@ public final class Pairing {
                 n + " rows but only " + m + " columns; give targets, or at least as many columns as rows");
         int[] targets = new int[n];
         Arrays.setAll(targets, i -> i);
-        return of(m, targets);
+        Checks.that(n >= 1, "pairing", n + " rows and " + m + " columns, expected at least one of each");
+        return new Pairing(n, m, targets, null, null, SameId.IGNORED, 0, m, null, true);
     }
 
     /**
@@ -132,7 +165,16 @@ public final class Pairing {
                 "pairing",
                 rows.length + " and " + columns.length + " ids for " + n + " rows and " + m + " columns");
         return new Pairing(
-                n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle, guide);
+                n,
+                m,
+                targets,
+                rows.clone(),
+                columns.clone(),
+                Objects.requireNonNull(equal),
+                window,
+                cycle,
+                guide,
+                false);
     }
 
     /**
@@ -148,7 +190,27 @@ public final class Pairing {
         for (int i = 0; i < n && negatives > 0; i++) {
             Checks.that(targets[i] != NONE, "pairing", "row " + i + " has no target to count its negatives from");
         }
-        return new Pairing(n, m, targets, rowIds, columnIds, sameId, negatives, cycle, guide);
+        return new Pairing(n, m, targets, rowIds, columnIds, sameId, negatives, cycle, guide, fixed);
+    }
+
+    /**
+     * Returns this pairing with ids or a window that are read from tensors. Only a backend with a queue computes it.
+     *
+     * @param tensors ids of both sides or of neither; a window only if this pairing has one
+     * @param equal what pairs of equal ids are
+     * @return the new pairing
+     */
+    public Pairing onDevice(OnDevice tensors, SameId equal) {
+        return new Pairing(n, m, targets, rowIds, columnIds, equal, window, cycle, guide, fixed, tensors);
+    }
+
+    /**
+     * Returns what is read from tensors.
+     *
+     * @return null if nothing is
+     */
+    public @Nullable OnDevice onDevice() {
+        return onDevice;
     }
 
     /**
@@ -158,7 +220,8 @@ public final class Pairing {
      * @return the new pairing
      */
     public Pairing withGuide(@Nullable Guide newGuide) {
-        return new Pairing(n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide);
+        return new Pairing(
+                n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide, fixed && newGuide == null);
     }
 
     /**
@@ -192,7 +255,8 @@ public final class Pairing {
                 sameId,
                 window,
                 cycle,
-                part);
+                part,
+                false);
     }
 
     /**
@@ -219,7 +283,7 @@ public final class Pairing {
         }
         int[] ids = new int[n + m];
         Arrays.setAll(ids, k -> !hasIds() ? k : k < n ? rowId(k) : columnId(k - n));
-        return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined);
+        return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined, fixed && joined == null);
     }
 
     private static int[][] sameColumns(int[] rowIds, int[] columnIds) {
@@ -285,7 +349,7 @@ public final class Pairing {
      * @return false without ids
      */
     public boolean sameIsPositive() {
-        return same != null && sameId == SameId.POSITIVE;
+        return hasIds() && sameId == SameId.POSITIVE;
     }
 
     /**
@@ -294,7 +358,7 @@ public final class Pairing {
      * @return true after {@link #withIds}
      */
     public boolean hasIds() {
-        return same != null;
+        return same != null || onDevice != null && onDevice.rowIds != null;
     }
 
     /**
@@ -405,10 +469,20 @@ public final class Pairing {
      * @return true if no rule but the targets applies
      */
     public boolean isPlain() {
-        return same == null
+        return !hasIds()
                 && window == 0
                 && guide == null
                 && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
+    }
+
+    /**
+     * Returns whether the numbers of rows and columns determine this pairing, apart from its window: all batches of
+     * this shape then have it.
+     *
+     * @return true for a diagonal without ids on the host and without a guide
+     */
+    public boolean isFixed() {
+        return fixed;
     }
 
     /**

@@ -6,6 +6,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * Cleans captions as the tokenizers of CLIP and SigLIP do. CLIP: composed characters, straight quotes, HTML entities
@@ -73,7 +74,7 @@ final class CaptionCleaner {
                     spaced(PUNCTUATION.matcher(lower(unmarked(text))).replaceAll(""));
                 case WITHOUT_PUNCTUATION ->
                     spaced(PUNCTUATION.matcher(unmarked(text)).replaceAll(""));
-                case LOWER_CASE -> lower(text);
+                case LOWER_CASE -> lowerEachCharacter(text);
             };
         }
     }
@@ -89,6 +90,13 @@ final class CaptionCleaner {
 
     private static String lower(String text) {
         return text.toLowerCase(Locale.ROOT);
+    }
+
+    /** As the tokenizers library does: a final sigma is like any other. */
+    private static String lowerEachCharacter(String text) {
+        return text.codePoints()
+                .mapToObj(character -> lower(Character.toString(character)))
+                .collect(Collectors.joining());
     }
 
     private static String spaced(String text) {

@@ -13,13 +13,11 @@ import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchMaker.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
-import org.contrastive4j.internal.batch.Encoders;
-import org.contrastive4j.internal.batch.TrainBatch;
+import org.contrastive4j.internal.batch.Representations;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.LossOption.LossOptionException;
@@ -271,16 +269,7 @@ public final class PretrainedModel implements AutoCloseable {
      * @return [pictures, d]; the caller closes the tensor
      */
     public Tensor embedPictures(List<BufferedImage> pictures) {
-        Preprocessing preparation = preprocessing();
-        int values = preparation.size() * preparation.size() * 3;
-        float[] pixels = new float[pictures.size() * values];
-        for (int k = 0; k < pictures.size(); k++) {
-            preparation.apply(pictures.get(k), pixels, k * values);
-        }
-        int[] ones = new int[pictures.size()];
-        Arrays.fill(ones, 1);
-        return unit(
-                0, new Batch(new int[pictures.size()], preparation.size(), pixels, 1, new int[pictures.size()], ones));
+        return Representations.ofPictures(ops, encoder, preprocessing(), pictures);
     }
 
     /**
@@ -291,32 +280,7 @@ public final class PretrainedModel implements AutoCloseable {
      * @return [texts, d]; the caller closes the tensor
      */
     public Tensor embedTexts(TextTokenizer tokenizer, List<String> texts) {
-        CaptionEncoder captions = captions(tokenizer);
-        int[][] ids = texts.stream()
-                .map(text -> captions.encode(text, config.contextLength()))
-                .toArray(int[][]::new);
-        int longest = Arrays.stream(ids).mapToInt(each -> each.length).max().orElse(1);
-        int[] padded = new int[ids.length * longest];
-        int[] lengths = new int[ids.length];
-        for (int k = 0; k < ids.length; k++) {
-            System.arraycopy(ids[k], 0, padded, k * longest, ids[k].length);
-            lengths[k] = ids[k].length;
-        }
-        return unit(1, new Batch(new int[ids.length], 0, new float[0], longest, padded, lengths));
-    }
-
-    private Tensor unit(int tower, Batch batch) {
-        Tensor all =
-                ops.allocateParameter(batch.pairs(), encoder.config().image().embedding());
-        try (TrainBatch sent = new TrainBatch(ops, batch, 0, -1);
-                Tensor inverse = ops.allocateParameter(batch.pairs())) {
-            Encoders.of(ops, encoder).get(tower).encode(sent, 0, batch.pairs(), all);
-            ops.norm().l2Normalize(all, all, inverse);
-            return all;
-        } catch (RuntimeException failed) {
-            all.close();
-            throw failed;
-        }
+        return Representations.ofTexts(ops, encoder, captions(tokenizer), texts);
     }
 
     private Path folder() {

@@ -18,8 +18,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. It is not captured,
- * because the share of distillation is computed on the host for every step.
+ * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. Where steps are
+ * captured, the share of distillation is computed on the device from the step.
  *
  * <p>Tested by {@code LossStepOnKernelsTest}.
  */
@@ -34,7 +34,9 @@ final class DistilledObjective extends Objective {
         this.momentum = momentum;
         this.loss = loss;
         distillation = config.loss().distillation();
-        overEncoders = LossOverEncoders.of(loss, batch -> distillation.at(batch.step()));
+        overEncoders = ops.canCapture()
+                ? LossOverEncoders.of(loss, distillation, TrainBatch::clock)
+                : LossOverEncoders.of(loss, batch -> distillation.at(batch.step()));
     }
 
     static DistilledObjective of(Ops ops, TrainConfig config, DualEncoder model) {
@@ -51,6 +53,11 @@ final class DistilledObjective extends Objective {
             }
             throw noMemory;
         }
+    }
+
+    @Override
+    public boolean isCapturable() {
+        return overEncoders.isCapturable();
     }
 
     @Override

@@ -68,6 +68,14 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     /** Returns the log-scale, and the second parameter if the loss has one. */
     abstract List<Parameter> parameters();
 
+    /** Sends what the loss reads of a batch beside its tensors. Called before each step, which may be captured. */
+    void prepare(TrainBatch batch) {}
+
+    /** Returns the state that a captured graph has as constants; a graph is valid for an equal one. */
+    Object graphKey() {
+        return 0;
+    }
+
     /** Sets scale and bias to those of a model, for a loss that pretrained models have. */
     void prepare(TrainableModel model) {}
 

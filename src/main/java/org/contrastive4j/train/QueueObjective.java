@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.internal.batch.TrainBatch;
@@ -24,8 +23,9 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. It is not
- * captured, because the host computes the concepts of past keys and the share of distillation for every step.
+ * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. Where
+ * steps are captured, they read the concepts and the step from tensors; each number of keys needs a graph, until the
+ * queues are full.
  *
  * <p>Tested by {@code LossStepOnKernelsTest}.
  */
@@ -35,9 +35,10 @@ final class QueueObjective extends Objective {
     private final Distillation distillation;
     private final SampleLabels conceptOf;
     private final int[] queued; // sample of each slot of the queues; KeyQueue.NO_ID where it is unknown
+    private final Tensor concepts; // of the last batch, [n] I32
+    private final LossOverEncoders<TrainBatch> overEncoders;
     private int next; // slot of the next key
     private int[] samples = {};
-    private int[] concepts = {};
 
     private QueueObjective(
             Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, SampleLabels conceptOf) {
@@ -48,6 +49,10 @@ final class QueueObjective extends Objective {
         distillation = config.loss().distillation();
         queued = new int[loss.queueOfU().capacity()];
         Arrays.fill(queued, KeyQueue.NO_ID);
+        concepts = ops.ints(Shape.of(config.batch()), new int[config.batch()]);
+        overEncoders = ops.canCapture()
+                ? LossOverEncoders.of(loss, batch -> concepts, distillation, TrainBatch::clock)
+                : LossOverEncoders.of(loss, batch -> concepts, batch -> distillation.at(batch.step()));
     }
 
     static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, SampleLabels conceptOf) {
@@ -78,54 +83,53 @@ final class QueueObjective extends Objective {
     }
 
     @Override
-    Deferred<PairwiseOps.Result> compute(
-            TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
-        samples = batch.sampleIds();
-        label();
-        return withConcepts(
-                ids -> overEncoders(ids).valueAndGradient(batch, representations, gradients, gradientScale));
+    public boolean isCapturable() {
+        return overEncoders.isCapturable();
     }
 
     /** Labels the samples of the batch, and of the queue where labels hold among given samples alone. */
-    private void label() {
+    @Override
+    void prepare(TrainBatch batch) {
+        samples = batch.sampleIds();
         int size = loss.queueOfU().size();
         int[] all = Arrays.copyOf(samples, samples.length + size);
         System.arraycopy(queued, 0, all, samples.length, size);
         int[] labels = conceptOf.labels(all);
         if (labels == null) {
-            concepts = Arrays.stream(samples).map(conceptOf::label).toArray();
+            ops.send(Arrays.stream(samples).map(conceptOf::label).toArray(), concepts);
             return;
         }
-        concepts = Arrays.copyOf(labels, samples.length);
+        ops.send(Arrays.copyOf(labels, samples.length), concepts);
         int[] ofQueue = Arrays.copyOfRange(labels, samples.length, all.length);
         loss.queueOfU().relabel(ofQueue);
         loss.queueOfV().relabel(ofQueue);
     }
 
-    private LossOverEncoders<TrainBatch> overEncoders(@Nullable Tensor ids) {
-        return LossOverEncoders.of(loss, same -> ids, batch -> distillation.at(batch.step()));
+    /** A graph is valid for one number of keys. */
+    @Override
+    Object graphKey() {
+        return loss.queueOfU().size();
     }
 
-    /** Runs work with the concepts of the last batch as a tensor. */
-    private <T> T withConcepts(Function<Tensor, T> work) {
-        try (Tensor ids = ops.ints(Shape.of(concepts.length), concepts)) {
-            return work.apply(ids);
-        }
+    @Override
+    Deferred<PairwiseOps.Result> compute(
+            TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
+        return overEncoders.valueAndGradient(batch, representations, gradients, gradientScale);
     }
 
     @Override
     public long workspaceBytes(TrainBatch batch, List<Tensor> representations) {
-        return overEncoders(null).workspaceBytes(batch, representations) + (long) batch.pairs() * Integer.BYTES;
+        return overEncoders.workspaceBytes(batch, representations);
     }
 
     @Override
     PairMetrics metrics(TrainBatch batch) {
-        return withConcepts(ids -> loss.metrics(last(0), last(1), last(2), last(3), ids));
+        return loss.metrics(last(0), last(1), last(2), last(3), concepts);
     }
 
     @Override
     long metricsBytes(int pairs) {
-        return loss.metricsBytes(pairs, last(0).dim(1)) + (long) pairs * Integer.BYTES;
+        return loss.metricsBytes(pairs, last(0).dim(1));
     }
 
     @Override
@@ -138,10 +142,7 @@ final class QueueObjective extends Objective {
 
     @Override
     void beforeUpdate() {
-        withConcepts(ids -> {
-            loss.enqueue(last(2), last(3), ids);
-            return ids;
-        });
+        loss.enqueue(last(2), last(3), concepts);
         for (int sample : samples) {
             queued[next] = sample;
             next = (next + 1) % queued.length;
@@ -199,6 +200,7 @@ final class QueueObjective extends Objective {
     @Override
     public void close() {
         super.close();
+        concepts.close();
         momentum.close();
         loss.close();
     }

@@ -232,7 +232,8 @@ final class RunReport {
             Iterator<String> next = values.iterator();
             compare("td", name, run -> next.next());
         });
-        splits.forEach(split -> compare("td", "R@1 " + split, run -> percent(recallAtOne(run).get(split), 1)));
+        splits.forEach(split ->
+                compare("td", "R@1 " + split, run -> percent(recallAtOne(run).get(split), 1)));
         compare("td", "time", run -> run.metrics().isEmpty() ? "" : duration(last(run, "seconds")));
         compare("td", "pairs/s", run -> String.format(Locale.ROOT, "%,.0f", speed(run)));
         page.append("</table></div>\n<p>Settings that differ have a row; R@1 is the mean of both directions.</p>\n");

@@ -1,11 +1,15 @@
 package org.contrastive4j.train;
 
+import java.awt.image.BufferedImage;
 import java.nio.file.Path;
+import java.util.List;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
+import org.contrastive4j.internal.batch.Representations;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.jspecify.annotations.Nullable;
 
@@ -15,14 +19,20 @@ import org.jspecify.annotations.Nullable;
  * <p>Tested by {@code SixteenBitTrainingTest}.
  */
 public final class TrainedModel implements AutoCloseable {
+    private static final String BIAS = "loss.bias";
+
     private final Ops ops;
     private final TrainConfig config;
     private final NewModel model;
+    private final double logitScale;
+    private final double logitBias;
 
-    private TrainedModel(Ops ops, TrainConfig config, NewModel model) {
+    private TrainedModel(Ops ops, TrainConfig config, NewModel model, double logitScale, double logitBias) {
         this.ops = ops;
         this.config = config;
         this.model = model;
+        this.logitScale = logitScale;
+        this.logitBias = logitBias;
     }
 
     /**
@@ -49,11 +59,58 @@ public final class TrainedModel implements AutoCloseable {
         try (Objective trainedWith = Objective.of(ops, config, model.encoder(), id -> id, null)) {
             Checkpoint.restore(
                     checkpoint, TrainerState.weights(Trainer.parameters(model.trained(), trainedWith)), null);
+            return new TrainedModel(ops, config, model, value(trainedWith, "loss.log_scale"), value(trainedWith, BIAS));
         } catch (RuntimeException failure) {
             model.close();
             throw failure;
         }
-        return new TrainedModel(ops, config, model);
+    }
+
+    /** Returns a parameter of a loss; 0 if it has none of that name. */
+    private static double value(Objective objective, String name) {
+        return objective.parameters().stream()
+                .filter(parameter -> parameter.name().equals(name))
+                .mapToDouble(parameter -> parameter.value().toDoubles()[0])
+                .findFirst()
+                .orElse(0);
+    }
+
+    /**
+     * Returns the natural logarithm of the factor of cosines.
+     *
+     * @return a finite number
+     */
+    public double logitScale() {
+        return logitScale;
+    }
+
+    /**
+     * Returns the number that the loss added to scaled cosines.
+     *
+     * @return 0 for a loss without a bias
+     */
+    public double logitBias() {
+        return logitBias;
+    }
+
+    /**
+     * Computes unit representations of pictures.
+     *
+     * @param pictures decoded
+     * @return [pictures, d]; the caller closes the tensor
+     */
+    public Tensor embedPictures(List<BufferedImage> pictures) {
+        return Representations.ofPictures(ops, model.encoder(), config.preprocessing(), pictures);
+    }
+
+    /**
+     * Computes unit representations of texts.
+     *
+     * @param texts not empty
+     * @return [texts, d]; the caller closes the tensor
+     */
+    public Tensor embedTexts(List<String> texts) {
+        return Representations.ofTexts(ops, model.encoder(), model.captions(), texts);
     }
 
     /**

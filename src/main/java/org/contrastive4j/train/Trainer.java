@@ -308,7 +308,7 @@ public final class Trainer implements AutoCloseable {
         return parameters(model.encoder().parameters(), objective);
     }
 
-    private BatchPrefetch feed() {
+    BatchPrefetch feed() {
         if (feed == null) {
             feed = BatchPrefetch.of(ops, config, order, maker, step, null);
         }
@@ -376,11 +376,7 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            objective.parameters().stream()
-                    .skip(1)
-                    .forEach(own -> details.put(
-                            own.name().substring(own.name().indexOf('.') + 1),
-                            own.value().toDoubles()[0]));
+            details.putAll(results.second());
             return new Step(
                     step,
                     result.loss(),

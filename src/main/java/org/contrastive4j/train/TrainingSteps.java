@@ -2,6 +2,7 @@ package org.contrastive4j.train;
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.BatchStep;
@@ -39,8 +40,9 @@ final class TrainingSteps implements AutoCloseable {
      * @param loss result of the loss
      * @param norm of all scaled gradients; its get() throws if a gradient is not finite
      * @param logScale the log-scale before the update
+     * @param second the second parameter of the loss before the update, by name; empty for a loss without one
      */
-    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {
+    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale, Map<String, Double> second) {
         /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
         double norm(LossScale lossScale) {
             try {
@@ -55,7 +57,7 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     /** The properties that a graph depends on. */
-    private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
+    private record Shape(TrainBatch.Layout layout, List<Boolean> frozen, Object ofObjective) {}
 
     private final Ops ops;
     private final TrainConfig config;
@@ -97,7 +99,7 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     private Shape shape(TrainBatch batch) {
-        return new Shape(batch.layout(), frozen());
+        return new Shape(batch.layout(), frozen(), objective.graphKey());
     }
 
     private long budget(long reserved) {
@@ -167,6 +169,7 @@ final class TrainingSteps implements AutoCloseable {
      * @param prefetch called once: after the launch of a captured step, or before an eager step, which blocks the host
      */
     Deferred<StepResults> run(TrainBatch batch, double scale, Runnable prefetch) {
+        objective.prepare(batch);
         if (captured == null) {
             prefetch.run();
             return runEagerly(batch, scale);
@@ -181,8 +184,15 @@ final class TrainingSteps implements AutoCloseable {
         Deferred<PairwiseOps.Result> loss =
                 Objects.requireNonNull(gradient, "plan first").step(batch, scale);
         Deferred<Double> norm = GlobalNorm.deferred(ops, parameters);
-        Deferred<double[]> logScale = ops.values(objective.parameters().get(0).value());
-        return loss.map(result -> new StepResults(result, norm, logScale.get()[0]));
+        List<Parameter> own = objective.parameters();
+        Deferred<double[]> logScale = ops.values(own.get(0).value());
+        if (own.size() == 1) {
+            return loss.map(result -> new StepResults(result, norm, logScale.get()[0], Map.of()));
+        }
+        Deferred<double[]> second = ops.values(own.get(1).value());
+        String name = own.get(1).name();
+        String label = name.substring(name.indexOf('.') + 1);
+        return loss.map(result -> new StepResults(result, norm, logScale.get()[0], Map.of(label, second.get()[0])));
     }
 
     private List<Boolean> frozen() {

@@ -84,6 +84,38 @@ class CommandLineTest {
         assertEquals(1, output.lines().count(), output);
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "ptx check kernels/optim/adamw.ptx --block 5000 | --block is 5000, expected 1 to 1024 threads",
+                "ptx check kernels/optim/adamw.ptx --shared -1 | --shared is -1, expected 0 or more bytes",
+                "train --vocabulary -5 | vocabulary is -5, expected 3 token ids or more",
+                "train --save-every 0 | save every 0 steps: expected 1 or more"
+            })
+    void valueOutOfRange_isRefusedWithoutJavaWords(String line, String message) {
+        String output = refused((line.startsWith("train") ? line + " --out " + folder : line).split(" "));
+        assertEquals("error: " + message, output.strip());
+    }
+
+    @Test
+    void argumentOfAnotherType_isRefusedWithTheExpectedForm() {
+        String[] command = new String[3 + 32];
+        System.arraycopy(new String[] {"ptx", "run", "kernels/optim/adamw.ptx"}, 0, command, 0, 3);
+        for (int k = 0; k < 16; k++) {
+            command[3 + 2 * k] = "--arg";
+            command[4 + 2 * k] = k < 6 ? "i64:1" : "f32:1";
+        }
+        command[4] = "u32:7";
+        String address = refused(command);
+        assertTrue(
+                address.contains("--arg u32:7 is for the parameter .u64 P, which takes i64:VALUE or a buffer"),
+                address);
+        command[4] = "in:f32:4";
+        String number = refused(command);
+        assertTrue(number.contains("is for the parameter .u32 ALIGNED, which takes u32:VALUE or i32:VALUE"), number);
+    }
+
     @Test
     void completion_hasTheValuesOfOptions() {
         String script = picocli.AutoComplete.bash("c4j", Main.commandLine());

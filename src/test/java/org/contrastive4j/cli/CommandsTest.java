@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.contrastive4j.loss.Losses;
 import org.junit.jupiter.api.Test;
 
@@ -45,6 +46,21 @@ class CommandsTest extends CommandFixture {
         assertTrue(eval.out().contains("zero-shot") && eval.out().contains("linear probe"), eval.out());
 
         EmbeddingFilesTest.assertMeasureTheSame(run, pairs(), folder);
+
+        Path picture;
+        try (Stream<Path> files = Files.list(pairs())) {
+            picture = files.filter(file -> file.toString().endsWith(".png"))
+                    .findFirst()
+                    .orElseThrow();
+        }
+        Ran zeroShot = run("zero-shot", picture.toString(), "--run", run.toString(), "--classes", "kind0;kind1");
+        assertEquals(0, zeroShot.code(), zeroShot.out());
+        double shares = zeroShot.out()
+                .lines()
+                .filter(line -> line.contains("%"))
+                .mapToDouble(line -> Double.parseDouble(line.trim().split("%")[0]))
+                .sum();
+        assertEquals(100, shares, 0.02, zeroShot.out());
 
         Path sheet = folder.resolve("sheet.png");
         Ran search = run("search", "thing3 word3", "--run", run.toString(), "--top", "4", "--sheet", sheet.toString());

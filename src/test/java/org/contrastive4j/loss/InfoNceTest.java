@@ -16,6 +16,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.TensorFixture;
@@ -163,7 +164,7 @@ class InfoNceTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
-    void degenerateInputs(String backend) {
+    void value_degenerateInputs_isFinite(String backend) {
         try (Ops ops = Backend.open(backend);
                 InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, ContrastiveLoss.MAX_LOG_SCALE, null);
                 Tensor one = ops.tensor(Shape.of(1, 1), -3);
@@ -185,7 +186,7 @@ class InfoNceTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
-    void aBadRepresentationIsNamedAndNothingIsChanged(String backend) {
+    void value_nonFiniteRow_isNamedAndNothingIsChanged(String backend) {
         try (Ops ops = Backend.open(backend);
                 InfoNce loss = InfoNce.symmetric(ops);
                 Tensor u = ops.zeros(Shape.of(5, 3));

@@ -19,16 +19,17 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.contrastive4j.support.Backends;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Soft targets, distillation, queues, guides, learnt margins, fixed points, windows and weights, with their gradients,
@@ -255,7 +256,7 @@ class LossOptionGoldenTest {
     }
 
     @ParameterizedTest
-    @MethodSource("backends")
+    @SampledSource(value = "backends", every = 3)
     @Tag("gpu")
     void everyOption_agreesWithPyTorch(String backend) {
         try (Ops ops = Backend.open(backend)) {

@@ -2,7 +2,6 @@ package org.contrastive4j.loss;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.contrastive4j.Backend;
@@ -16,11 +15,12 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A loss that a user implements through the one extension point, {@link ContrastiveLoss#evaluate}. */
 class OwnLossTest {
@@ -30,32 +30,43 @@ class OwnLossTest {
 
     /** Mean over rows of softplus(S_ij) over negatives less S_ij of the positive, with a bias. */
     private static final class Repulsion extends ContrastiveLoss {
-        Repulsion(Ops ops) {
+        private final boolean onHost;
+
+        /** @param onHost whether it reads its sums and computes the loss from them itself */
+        Repulsion(Ops ops, boolean onHost) {
             super(ops, PairPolicy.DEFAULT, Math.log(4), -0.5, true);
+            this.onHost = onHost;
+        }
+
+        @Override
+        public boolean isCapturable() {
+            return !onHost;
         }
 
         @Override
         protected Evaluation evaluate(PairField field, boolean withTerms) {
-            int n = field.pairing().n();
-            double[] bias = filled(n, field.bias());
+            double weight = 1.0 / field.pairing().n();
+            Shift bias = Shift.rows(field.bias());
             var sums = field.reduce(List.of(
-                    Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.NEGATIVES, Shift.rows(bias), null),
-                    Reduction.sum(PairFunction.IDENTITY, Axis.ROWS, Of.POSITIVES, Shift.rows(bias), null)));
-            double loss = 0;
-            for (int i = 0; i < n; i++) {
-                loss += (sums.get(0).values()[i] - sums.get(1).values()[i]) / n;
+                    Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.NEGATIVES, bias, null),
+                    Reduction.sum(PairFunction.IDENTITY, Axis.ROWS, Of.POSITIVES, bias, null)));
+            Scalars loss;
+            if (onHost) {
+                double[] ofNegatives = sums.get(0).values();
+                double[] ofPositives = sums.get(1).values();
+                double sum = 0;
+                for (int i = 0; i < ofNegatives.length; i++) {
+                    sum += (ofNegatives[i] - ofPositives[i]) * weight;
+                }
+                loss = Scalars.of(sum);
+            } else {
+                loss = sums.get(0).scalars().minus(sums.get(1).scalars()).sum().times(weight);
             }
             return new Evaluation(
                     loss,
                     List.of(
-                            new Term(PairFunction.SIGMOID, Of.NEGATIVES, Shift.rows(bias), filled(n, 1.0 / n), null),
-                            new Term(PairFunction.ONE, Of.POSITIVES, Shift.NONE, filled(n, -1.0 / n), null)));
-        }
-
-        private static double[] filled(int size, double value) {
-            double[] values = new double[size];
-            Arrays.fill(values, value);
-            return values;
+                            new Term(PairFunction.SIGMOID, Of.NEGATIVES, bias, Scalars.of(weight), null),
+                            new Term(PairFunction.ONE, Of.POSITIVES, Shift.NONE, Scalars.of(-weight), null)));
         }
     }
 
@@ -83,14 +94,14 @@ class OwnLossTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64", "sim"})
-    void evaluate_ownLoss_givesValueStatisticsAndGradients(String backend) {
+    @CsvSource({"cpu,true", "cpu,false", "cpu-f64,true", "cpu-f64,false", "sim,true", "sim,false"})
+    void evaluate_ownLoss_givesValueStatisticsAndGradients(String backend, boolean onHost) {
         double[] left = random(1, N * D);
         double[] right = random(2, M * D);
         try (Ops reference = Backend.open("cpu-f64");
                 Ops ops = Backend.open(backend)) {
-            double[][] expected = gradients(reference, left, right);
-            double[][] got = gradients(ops, left, right);
+            double[][] expected = gradients(reference, onHost, left, right);
+            double[][] got = gradients(ops, onHost, left, right);
             assertEquals(expectedLoss(left, right), got[0][0], 1e-5);
             for (int k = 0; k < expected.length; k++) {
                 for (int i = 0; i < expected[k].length; i++) {
@@ -101,8 +112,8 @@ class OwnLossTest {
     }
 
     /** Loss and accuracy, du, dv, and the gradients of log-scale and bias. */
-    private static double[][] gradients(Ops ops, double[] left, double[] right) {
-        try (ContrastiveLoss loss = new Repulsion(ops);
+    private static double[][] gradients(Ops ops, boolean onHost, double[] left, double[] right) {
+        try (ContrastiveLoss loss = new Repulsion(ops, onHost);
                 Tensor u = ops.parameterTensor(Shape.of(N, D), left);
                 Tensor v = ops.parameterTensor(Shape.of(M, D), right);
                 Tensor du = ops.allocateParameter(N, D);
@@ -122,7 +133,7 @@ class OwnLossTest {
     @Test
     void evaluate_ownLoss_agreesWithCentralDifferences() {
         try (Ops ops = Backend.open("cpu-f64");
-                ContrastiveLoss loss = new Repulsion(ops);
+                ContrastiveLoss loss = new Repulsion(ops, false);
                 Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(N, D), random(1, N * D)), true);
                 Parameter v = new Parameter(ops, "v", ops.tensor(Shape.of(M, D), random(2, M * D)), true)) {
             new GradientCheck(ops, 1)

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -118,6 +119,14 @@ class LoraAdapterTest {
                 PretrainedModel again = PretrainedModel.open(ops, CLIP)) {
             LoraAdapter adapter = LoraAdapter.load(ops, model, CLIP.resolve("adapter"));
             adapter.save(target.resolve("saved"), "clip-exact");
+            JsonNode config =
+                    Json.read(target.resolve("saved/adapter_config.json")).node();
+            assertEquals("LORA", config.path("peft_type").asText());
+            assertEquals(2, config.path("r").asInt());
+            assertEquals(8, config.path("lora_alpha").asDouble());
+            assertEquals(
+                    "[\"q_proj\",\"v_proj\"]", config.path("target_modules").toString());
+            assertEquals("clip-exact", config.path("base_model_name_or_path").asText());
             LoraAdapter.load(ops, again, target.resolve("saved"));
             assertArrayEquals(pictures(ops, model, golden), pictures(ops, again, golden));
             assertEquals(

@@ -17,12 +17,13 @@ import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -55,8 +56,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
      */
     public static final class Problem implements AutoCloseable {
         public final Pairs pairs;
-        public final double[] rowNumbers;
-        public final double[] columnNumbers;
+        public final Scalars rowNumbers;
+        public final Scalars columnNumbers;
         private final Ops ops;
         private final Tensor[] owned;
 
@@ -68,8 +69,10 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
             Tensor guideRows = grid(c.n, 3, random);
             Tensor guideColumns = grid(c.m, 3, random);
             owned = new Tensor[] {x, y, guideRows, guideColumns};
-            rowNumbers = random.doubles(c.n, -1, 1).map(v -> (float) v).toArray();
-            columnNumbers = random.doubles(c.m, -1, 1).map(v -> (float) v).toArray();
+            rowNumbers =
+                    Scalars.of(random.doubles(c.n, -1, 1).map(v -> (float) v).toArray());
+            columnNumbers =
+                    Scalars.of(random.doubles(c.m, -1, 1).map(v -> (float) v).toArray());
             Pairing pairing = Pairing.of(
                     c.m, IntStream.range(0, c.n).map(i -> (i * 7 + 1) % c.m).toArray());
             boolean all = c.classes == Classes.ALL_AT_ONCE;
@@ -116,7 +119,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         Shift both = new Shift(1, p.rowNumbers, p.columnNumbers);
         Shift minus = new Shift(-1, p.rowNumbers, null);
         for (Axis axis : Axis.values()) {
-            double[] weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
+            Scalars weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
             for (Of of : Of.values()) {
                 for (PairFunction f : PairFunction.values()) {
                     all.add(Reduction.sum(
@@ -125,13 +128,12 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
                             of,
                             f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
                             f == PairFunction.EXP ? weight : null));
-                    all.add(Reduction.sum(
-                            f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus, weight));
+                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? Shift.NEGATIVE : minus, weight));
                 }
                 all.add(Reduction.logSumExp(axis, of, both));
                 all.add(Reduction.logSumExp(axis, of, minus));
                 all.add(Reduction.max(axis, of, Shift.NONE));
-                all.add(Reduction.max(axis, of, new Shift(-1, null, null)));
+                all.add(Reduction.max(axis, of, Shift.NEGATIVE));
                 all.add(Reduction.maxBelow(axis, of, Shift.NONE));
                 all.add(Reduction.maxBelow(axis, of, new Shift(1, null, p.columnNumbers)));
             }

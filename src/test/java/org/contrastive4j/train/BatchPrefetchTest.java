@@ -217,6 +217,7 @@ class BatchPrefetchTest {
     }
 
     /** Mutation: the step does not wait for the prefetched batch. */
+    @Tag("exhaustive")
     @Test
     void mutation_stepWithoutWaitForThePrefetch_isUnorderedAccess() {
         assertUnordered(

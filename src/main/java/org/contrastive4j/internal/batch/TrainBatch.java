@@ -118,6 +118,11 @@ public final class TrainBatch implements AutoCloseable {
         return batch.pairs();
     }
 
+    /** Returns the step as a tensor, [1] I32, on a backend that captures graphs. */
+    public Tensor clock() {
+        return Objects.requireNonNull(clock, "a backend that captures");
+    }
+
     /** Returns the step of the optimiser; negative for evaluation. */
     public int step() {
         return step;

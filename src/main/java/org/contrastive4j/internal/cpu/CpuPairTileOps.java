@@ -8,6 +8,8 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -62,7 +64,8 @@ final class CpuPairTileOps extends PairTileOps {
             whole.add(new PairAccumulator(reduction.kind(), reduction.axis() == Axis.ROWS ? grid.n : grid.m));
         }
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
-            LogitTiles tiles = new LogitTiles(grid, pairs.x(), pairs.y(), logits, pairs.scale());
+            LogitTiles tiles = new LogitTiles(
+                    grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
             for (int cell = 0; cell < grid.cells(); cell++) {
                 int current = cell;
                 TileReduction[][] parts = new TileReduction[grid.tiles(cell)][];
@@ -113,13 +116,14 @@ final class CpuPairTileOps extends PairTileOps {
 
     @Override
     protected void gradientUnchecked(
-            Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
+            Pairs pairs, List<Term> terms, Factors factors, PairwiseOps.Gradients gradients, double gradientScale) {
         InfoNceGrid grid = grid(pairs);
-        double factor = gradientScale * pairs.scale();
+        double factor = gradientScale * pairs.scale().at(0);
         boolean wantSum = gradients.dBias() != null;
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
-            LogitTiles tiles = new LogitTiles(grid, pairs.x(), pairs.y(), logits, pairs.scale());
-            new TileBackward(tiles, memory)
+            LogitTiles tiles = new LogitTiles(
+                    grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
+            new TileBackward(tiles, factors, memory)
                     .run(
                             (cell, t) -> {
                                 TileGradient tile = new TileGradient(terms, factor, tiles, cell, t);
@@ -133,7 +137,7 @@ final class CpuPairTileOps extends PairTileOps {
                                 return sum[0];
                             },
                             false,
-                            pairs.scale(),
+                            pairs.scale().at(0),
                             gradients);
         }
     }
@@ -230,14 +234,15 @@ final class CpuPairTileOps extends PairTileOps {
             Arrays.fill(g, 0, columns, 0);
             for (int k = 0; k < columnShifts.length; k++) {
                 Term term = terms.get(k);
-                double weight = factor * (term.rowWeight() == null ? 1 : term.rowWeight()[i]);
+                double weight = factor
+                        * (term.rowWeight() == null ? 1 : term.rowWeight().at(i));
                 if (!term.of().negatives() || weight == 0) {
                     continue;
                 }
                 if (term.function() != PairFunction.ONE) {
-                    double[] ofRows = term.shift().rows();
+                    Scalars ofRows = term.shift().rows();
                     TileReduction.shift(
-                            term.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShifts[k], z, columns);
+                            term.shift().sign(), row, ofRows == null ? 0 : ofRows.at(i), columnShifts[k], z, columns);
                 }
                 PairFunctions.apply(term.function(), z, Scratch.floats(2, columns), columns);
                 addTimes(z, (float) weight, columnWeights[k], g, columns);
@@ -266,8 +271,10 @@ final class CpuPairTileOps extends PairTileOps {
             double g = 0;
             for (Term term : terms) {
                 if (term.of().positives()) {
-                    g += (term.rowWeight() == null ? 1 : term.rowWeight()[i])
-                            * (term.columnWeight() == null ? 1 : term.columnWeight()[j])
+                    g += (term.rowWeight() == null ? 1 : term.rowWeight().at(i))
+                            * (term.columnWeight() == null
+                                    ? 1
+                                    : term.columnWeight().at(j))
                             * term.function().of(term.shift().of(logit, i, j));
                 }
             }

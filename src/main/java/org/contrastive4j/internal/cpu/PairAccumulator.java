@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Kind;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 
 /** A reduction of many rows or columns that grows by merging parts; the order of merging is the caller's to fix. */
 final class PairAccumulator {

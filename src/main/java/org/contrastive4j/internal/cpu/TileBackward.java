@@ -3,6 +3,7 @@ package org.contrastive4j.internal.cpu;
 import java.util.Arrays;
 import java.util.Objects;
 import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -24,6 +25,8 @@ final class TileBackward {
 
     private final LogitTiles tiles;
     private final InfoNceGrid grid;
+    private final @Nullable Tensor x; // null without dy
+    private final @Nullable Tensor y; // null without dx
     private final int d;
     private final HostMemory memory;
 
@@ -35,9 +38,16 @@ final class TileBackward {
     }
 
     TileBackward(LogitTiles tiles, HostMemory memory) {
+        this(tiles, new PairTileOps.Factors(tiles.x, tiles.y), memory);
+    }
+
+    /** @param factors that G is multiplied by */
+    TileBackward(LogitTiles tiles, PairTileOps.Factors factors, HostMemory memory) {
         this.tiles = tiles;
         this.grid = tiles.grid;
-        this.d = tiles.d;
+        this.x = factors.rows();
+        this.y = factors.columns();
+        this.d = factors.width();
         this.memory = memory;
     }
 
@@ -102,7 +112,7 @@ final class TileBackward {
                 1,
                 Blas.address(tiles.logits) + 4 * grid.at(cell, t),
                 grid.panel,
-                tiles.rowsOfX(cell),
+                Blas.address(Objects.requireNonNull(x)) + 4L * grid.firstRow(cell) * d,
                 d,
                 first ? 0 : 1,
                 Blas.address(dy) + 4L * tiles.firstColumn(cell, t) * d,
@@ -124,7 +134,7 @@ final class TileBackward {
                 1,
                 Blas.address(tiles.logits) + 4 * (grid.at(cell, 0) + (long) from * grid.panel),
                 grid.panel,
-                Blas.address(tiles.y) + 4L * ((long) grid.firstColumn(cell) * d + column),
+                Blas.address(Objects.requireNonNull(y)) + 4L * ((long) grid.firstColumn(cell) * d + column),
                 d,
                 first ? 0 : 1,
                 Blas.address(dx) + 4L * ((long) (grid.firstRow(cell) + from) * d + column),

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.Scalars;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,13 +45,13 @@ final class TileReduction {
     }
 
     /** Returns a slice as floats; null stays null. */
-    static float @Nullable [] floats(double @Nullable [] values, int from, int count) {
+    static float @Nullable [] floats(@Nullable Scalars values, int from, int count) {
         if (values == null) {
             return null;
         }
         float[] slice = new float[count];
         for (int j = 0; j < count; j++) {
-            slice[j] = (float) values[from + j];
+            slice[j] = (float) values.at(from + j);
         }
         return slice;
     }
@@ -75,8 +76,8 @@ final class TileReduction {
     }
 
     private void shift(float[] row, int i, float[] z) {
-        double[] ofRows = reduction.shift().rows();
-        shift(reduction.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShift, z, columns);
+        Scalars ofRows = reduction.shift().rows();
+        shift(reduction.shift().sign(), row, ofRows == null ? 0 : ofRows.at(i), columnShift, z, columns);
     }
 
     /** Adds the logits of row r of the tile. */
@@ -113,7 +114,7 @@ final class TileReduction {
                 case SUM ->
                     part.addSum(
                             to,
-                            (reduction.weight() == null ? 1 : reduction.weight()[from])
+                            (reduction.weight() == null ? 1 : reduction.weight().at(from))
                                     * reduction.function().of(z));
                 case LOG_SUM_EXP -> part.addExponentials(to, z, 1);
                 case MAX -> part.addLargest(to, z, 1, from);
@@ -126,7 +127,8 @@ final class TileReduction {
         PairFunctions.apply(reduction.function(), z, Scratch.floats(2, columns), columns);
         classes.setOthers(z, 0);
         if (!rows) {
-            float weight = reduction.weight() == null ? 1 : (float) reduction.weight()[firstRow + r];
+            float weight =
+                    reduction.weight() == null ? 1 : (float) reduction.weight().at(firstRow + r);
             addTimes(z, weight, columnSum, columns);
         } else if (columnWeight == null) {
             part.addSum(r, Sums.sum(z, columns));

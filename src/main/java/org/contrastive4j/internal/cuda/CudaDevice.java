@@ -24,7 +24,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.locks.ReentrantLock;
 import jcuda.JCudaVersion;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -37,7 +36,10 @@ import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
+import org.contrastive4j.internal.device.CaptureLock;
 import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.internal.memory.AllocationLedger;
+import org.contrastive4j.internal.memory.LedgerMemory;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +52,7 @@ import org.jspecify.annotations.Nullable;
  * closed. The first error that the driver does not recover from makes that call and every later one throw {@link
  * org.contrastive4j.device.DeviceException.DeviceLostException}.
  */
-public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
+public final class CudaDevice implements PtxDevice, LedgerMemory, MatrixLibrary.Provider {
     private final CUdevice device;
     private final CUcontext context;
     private final boolean ownsContext;
@@ -61,7 +63,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final Staging staging = new Staging(this);
     private final Map<String, CudaModule> modules = new HashMap<>();
     private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
-    private final ReentrantLock capturing = new ReentrantLock();
+    private final CaptureLock captures = new CaptureLock();
     private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
@@ -214,42 +216,8 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         handles.remove(handle);
     }
 
-    /**
-     * Begins a capture. One thread captures at a time; other threads may enqueue work on their streams, but a thread
-     * that synchronises with the whole device waits until the capture has ended.
-     */
-    void beginCapture() {
-        checkNotCapturing("a second capture cannot begin");
-        capturing.lock();
-    }
-
-    void endCapture() {
-        capturing.unlock();
-    }
-
-    /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotCapturing(String what) {
-        if (capturing.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is captured; do it before");
-        }
-    }
-
-    /**
-     * Runs {@code waiting}, which synchronises with the whole device, unless a thread captures: synchronising would
-     * invalidate the capture.
-     *
-     * @return whether it ran
-     */
-    boolean unlessCapturing(Runnable waiting) {
-        if (!capturing.tryLock()) {
-            return false;
-        }
-        try {
-            waiting.run();
-            return true;
-        } finally {
-            capturing.unlock();
-        }
+    CaptureLock captures() {
+        return captures;
     }
 
     /** Returns the storage as one of this device. */
@@ -284,7 +252,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     public DeviceStorage allocate(long bytes, DeviceStream forStream) {
         CudaStream own = own(forStream);
         own.enter();
-        if (capturing.isHeldByCurrentThread()) {
+        if (captures.isHeld()) {
             return own.fromScratch(bytes);
         }
         return pool.allocate(bytes, own);
@@ -301,7 +269,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         synchronized (modules) {
             CudaModule module = modules.get(ptx);
             if (module == null) {
-                checkNotCapturing("modules cannot be loaded");
+                captures.require("modules cannot be loaded");
                 module = CudaModule.load(this, name, ptx);
                 modules.put(ptx, module);
             }
@@ -314,7 +282,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     public synchronized MatrixLibrary.Choice matrixLibrary() {
         enter();
         if (matrixLibrary == null) {
-            checkNotCapturing("a library cannot be loaded");
+            captures.require("a library cannot be loaded");
             matrixLibrary = Cublas.find(this);
         }
         return matrixLibrary;
@@ -333,38 +301,14 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     @Override
     public void synchronize() {
         enter();
-        checkNotCapturing("the device cannot be synchronised");
-        capturing.lock();
-        try {
-            pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize"));
-        } finally {
-            capturing.unlock();
-        }
+        captures.synchronise(
+                "the device cannot be synchronised",
+                () -> pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize")));
     }
 
     @Override
-    public long currentBytes() {
-        return pool.ledger().current();
-    }
-
-    @Override
-    public long peakBytes() {
-        return pool.ledger().peak();
-    }
-
-    @Override
-    public void resetPeak() {
-        pool.ledger().resetPeak();
-    }
-
-    @Override
-    public Meter meter() {
-        return pool.ledger().meter();
-    }
-
-    @Override
-    public long limitBytes() {
-        return pool.ledger().limit();
+    public AllocationLedger<?> ledger() {
+        return pool.ledger();
     }
 
     /** Returns the bytes of freed blocks that are kept for reuse. */
@@ -380,13 +324,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     /** Synchronises with the device and returns the kept blocks to the driver. */
     public void trim() {
         enter();
-        checkNotCapturing("memory cannot be returned to the driver");
-        capturing.lock();
-        try {
-            pool.trim();
-        } finally {
-            capturing.unlock();
-        }
+        captures.synchronise("memory cannot be returned to the driver", pool::trim);
     }
 
     /**

@@ -30,7 +30,7 @@ final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
     /** Captures work as a graph. Requires that this thread has entered the device. */
     static CudaGraph capture(CudaDevice device, CUstream stream, Runnable work) {
         CUgraph template = new CUgraph();
-        device.beginCapture();
+        device.captures().begin();
         try {
             device.errors()
                     .check(
@@ -48,7 +48,7 @@ final class CudaGraph extends CudaHandle implements DeviceStream.Graph {
             device.enter();
             device.errors().check(cuStreamEndCapture(stream, template), "cuStreamEndCapture");
         } finally {
-            device.endCapture();
+            device.captures().end();
         }
         try {
             return instantiate(device, template);

@@ -24,7 +24,7 @@ final class CudaPinned extends CudaHandle implements PinnedBuffer {
                     + ": Java buffers are no larger; use several");
         }
         device.enter();
-        device.checkNotCapturing("pinned memory cannot be allocated");
+        device.captures().require("pinned memory cannot be allocated");
         Pointer block = new Pointer();
         device.errors().check(cuMemAllocHost(block, Math.max(1, bytes)), "cuMemAllocHost", () -> bytes + " bytes");
         return new CudaPinned(device, block, (int) bytes);

@@ -87,7 +87,9 @@ final class CudaPool {
         DevicePointer block = new DevicePointer();
         long reserved = blockBytes(bytes);
         int result = reserved < bytes ? CUresult.CUDA_ERROR_OUT_OF_MEMORY : cuMemAlloc(block, reserved);
-        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0 && device.unlessCapturing(this::trim)) {
+        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY
+                && pooled > 0
+                && device.captures().trySynchronise(this::trim)) {
             result = cuMemAlloc(block, reserved);
         }
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {

@@ -116,7 +116,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     @Override
     public DeviceStream.Event record() {
         enter();
-        device().checkNotCapturing("an event cannot be recorded");
+        device().captures().require("an event cannot be recorded");
         return CudaEvent.record(device(), stream);
     }
 
@@ -124,14 +124,14 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     public void await(DeviceStream.Event event) {
         var earlier = CudaEvent.of(event).handle();
         enter(); // last, because the event may belong to another device
-        device().checkNotCapturing("an event cannot be awaited");
+        device().captures().require("an event cannot be awaited");
         check(cuStreamWaitEvent(stream, earlier, 0), "cuStreamWaitEvent");
     }
 
     @Override
     public void upload(ByteBuffer source, DeviceStorage target, long at) {
         enter();
-        device().checkNotCapturing("bytes of the host cannot be copied");
+        device().captures().require("bytes of the host cannot be copied");
         device().own(target).pointer(at, source.remaining());
         staging.upload(source, target, at);
     }

@@ -7,6 +7,8 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -80,8 +82,9 @@ final class F64PairTileOps extends PairTileOps {
             double z = reduction.shift().of(logit, i, j);
             switch (reduction.kind()) {
                 case SUM ->
-                    sum[to] += (reduction.weight() == null ? 1 : reduction.weight()[from])
-                            * reduction.function().of(z);
+                    sum[to] +=
+                            (reduction.weight() == null ? 1 : reduction.weight().at(from))
+                                    * reduction.function().of(z);
                 case LOG_SUM_EXP -> addExponential(to, z);
                 case MAX -> addLargest(to, from, z);
                 case MAX_BELOW -> {
@@ -136,7 +139,7 @@ final class F64PairTileOps extends PairTileOps {
         visit(pairs, (i, j, positive, cosine) -> {
             for (Running one : running) {
                 if (takes(one.reduction.of(), positive)) {
-                    one.add(i, j, pairs.scale() * cosine);
+                    one.add(i, j, pairs.scale().at(0) * cosine);
                 }
             }
         });
@@ -145,13 +148,13 @@ final class F64PairTileOps extends PairTileOps {
 
     @Override
     protected void gradientUnchecked(
-            Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
-        int d = pairs.x().dim(1);
-        double scale = pairs.scale();
-        double[] x = Doubles.load(pairs.x());
-        double[] y = Doubles.load(pairs.y());
-        double[] dx = new double[x.length];
-        double[] dy = new double[y.length];
+            Pairs pairs, List<Term> terms, Factors factors, PairwiseOps.Gradients gradients, double gradientScale) {
+        int d = factors.width();
+        double scale = pairs.scale().at(0);
+        double[] x = factors.rows() == null ? null : Doubles.load(factors.rows());
+        double[] y = factors.columns() == null ? null : Doubles.load(factors.columns());
+        double[] dx = new double[pairs.pairing().n() * d];
+        double[] dy = new double[pairs.pairing().m() * d];
         double[] sums = new double[2];
         visit(pairs, (i, j, positive, cosine) -> {
             double g = 0;
@@ -165,8 +168,12 @@ final class F64PairTileOps extends PairTileOps {
             g *= gradientScale;
             sums[0] += g * scale * cosine;
             sums[1] += g;
-            Doubles.axpy(g * scale, y, j * d, dx, i * d, d);
-            Doubles.axpy(g * scale, x, i * d, dy, j * d, d);
+            if (y != null) {
+                Doubles.axpy(g * scale, y, j * d, dx, i * d, d);
+            }
+            if (x != null) {
+                Doubles.axpy(g * scale, x, i * d, dy, j * d, d);
+            }
         });
         store(dx, gradients.dx());
         store(dy, gradients.dy());
@@ -174,8 +181,8 @@ final class F64PairTileOps extends PairTileOps {
         accumulate(sums[1], gradients.dBias());
     }
 
-    private static double weight(double @Nullable [] weights, int i) {
-        return weights == null ? 1 : weights[i];
+    private static double weight(@Nullable Scalars weights, int i) {
+        return weights == null ? 1 : weights.at(i);
     }
 
     private static void store(double[] values, @Nullable Tensor target) {

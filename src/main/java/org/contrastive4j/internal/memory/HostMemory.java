@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.Pointer;
 import org.contrastive4j.internal.config.SystemProperties;
-import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
@@ -19,7 +18,7 @@ import org.contrastive4j.memory.Memory.OutOfBudgetException;
  *
  * <p>Tested by {@code AllocationLedgerTest} and {@code HostStorageTest}.
  */
-public class HostMemory implements Memory {
+public class HostMemory implements LedgerMemory {
     static final int ALIGNMENT = 64;
 
     private final AllocationLedger<HostStorage> ledger;
@@ -82,28 +81,8 @@ public class HostMemory implements Memory {
     }
 
     @Override
-    public long currentBytes() {
-        return ledger.current();
-    }
-
-    @Override
-    public long peakBytes() {
-        return ledger.peak();
-    }
-
-    @Override
-    public void resetPeak() {
-        ledger.resetPeak();
-    }
-
-    @Override
-    public Meter meter() {
-        return ledger.meter();
-    }
-
-    @Override
-    public long limitBytes() {
-        return ledger.limit();
+    public AllocationLedger<?> ledger() {
+        return ledger;
     }
 
     /** Returns the bytes of freed blocks that are kept for reuse. */

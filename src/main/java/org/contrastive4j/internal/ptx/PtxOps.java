@@ -247,6 +247,7 @@ public final class PtxOps extends Ops {
     public void close() {
         matrix.close();
         launcher.downloads.close();
+        launcher.constants.close();
         if (ahead != null) {
             ahead.close();
         }

@@ -9,6 +9,8 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -18,8 +20,9 @@ import org.jspecify.annotations.Nullable;
  * The tiled pairwise engine as f32 kernels: one launch computes all reductions of a pass for a stripe of rows,
  * another all terms of a gradient, so that each product is computed once.
  *
- * <p>Pairing and scalars are copied to the device once for each pass, and results come back in one copy. Reductions
- * are summed in f32 over the 64 pairs of a row or column of a tile, then in f64.
+ * <p>Pairing and scalars of the host are copied to the device once for each pass. Results come back in one copy, or
+ * stay on the device where a {@link Scalars.Scope} asks for them. Reductions are summed in f32 over the 64 pairs of a
+ * row or column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
     private static final int TILE = PortableInfoNcePlan.TILE;
@@ -117,10 +120,10 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32(
                             "guideAligned",
                             guideX == null || guideY == null ? 0 : launcher.aligned(guideD, guideX, guideY))
-                    .int32("window", pairing.window())
+                    .pointer("window", at + inputs.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())
-                    .float32("scale", (float) pairs.scale());
+                    .pointer("scale", at + inputs.scale());
         }
 
         /** Launches a thread block for each tile of a stripe. */
@@ -130,10 +133,27 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     private DeviceStorage upload(PtxPairTileInputs inputs) {
-        ByteBuffer bytes = inputs.bytes();
-        DeviceStorage storage = launcher.workspace(bytes.capacity());
-        storage.upload(0, bytes);
+        DeviceStorage storage = launcher.workspace(inputs.bytes());
+        try {
+            if (inputs.areFixed()) {
+                launcher.constants.upload(inputs.copied(), storage);
+            } else {
+                launcher.stream.upload(inputs.copied(), storage, 0);
+            }
+            inputs.writeOnDevice(launcher, storage);
+        } catch (RuntimeException refused) {
+            storage.close();
+            throw refused;
+        }
         return storage;
+    }
+
+    @Override
+    public Scalars.Scope scope() {
+        return new PtxScope(launcher, (pairs, reductions) -> {
+            check(pairs, reductions);
+            return onDevice(pairs, reductions);
+        });
     }
 
     @Override
@@ -141,17 +161,60 @@ final class PtxPairTileOps extends PairTileOps {
         if (reductions.isEmpty()) {
             return Deferred.of(List.of());
         }
-        Pass pass = new Pass("reduce", pairs);
+        PtxPairTileInputs inputs = inputs(pairs, reductions);
+        try (DeviceStorage in = upload(inputs);
+                DeviceStorage results = launcher.workspace((long) RESULT_BYTES * inputs.results())) {
+            reduce(new Pass("reduce", pairs), inputs, in.address(), results);
+            int n = pairs.pairing().n();
+            int m = pairs.pairing().m();
+            return launcher.downloads.download(
+                    results,
+                    records -> reductions.stream()
+                            .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
+                            .toList());
+        }
+    }
+
+    /** Computes reductions as doubles in device memory, {@link PtxScope#RECORD_BYTES} for each row or column. */
+    private DeviceStorage onDevice(Pairs pairs, List<Reduction> reductions) {
+        PtxPairTileInputs inputs = inputs(pairs, reductions);
+        DeviceStorage doubles = launcher.workspace((long) PtxScope.RECORD_BYTES * inputs.results());
+        try (DeviceStorage in = upload(inputs);
+                DeviceStorage results = launcher.workspace((long) RESULT_BYTES * inputs.results())) {
+            reduce(new Pass("reduce", pairs), inputs, in.address(), results);
+            int n = pairs.pairing().n();
+            int m = pairs.pairing().m();
+            launcher.call("pair_results_f64")
+                    .pointer("results", results)
+                    .pointer("reductions", in)
+                    .pointer("out", doubles)
+                    .int32("n", n)
+                    .int32("m", m)
+                    .launch(launcher.stream, ofResults(Math.max(n, m), inputs.count()));
+            return doubles;
+        } catch (RuntimeException refused) {
+            doubles.close();
+            throw refused;
+        }
+    }
+
+    private static PtxPairTileInputs inputs(Pairs pairs, List<Reduction> reductions) {
+        PtxPairTileInputs inputs = new PtxPairTileInputs(pairs);
+        reductions.forEach(inputs::add);
+        return inputs;
+    }
+
+    private static Launch ofResults(int most, int reductions) {
+        return Launch.of(new Launch.Dim(TensorLauncher.blocks(most, 128), reductions, 1), new Launch.Dim(128, 1, 1));
+    }
+
+    /** Launches the kernels of a pass, stripe by stripe. */
+    private void reduce(Pass pass, PtxPairTileInputs inputs, long at, DeviceStorage results) {
         int n = pass.pairing.n();
         int m = pass.pairing.m();
-        PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
-        reductions.forEach(inputs::add);
         long partialsOfTile = partialsOfTile(inputs.count(), pass.columnTiles);
         int stripe = stripe(pass.rowTiles, partialsOfTile);
-        try (DeviceStorage in = upload(inputs);
-                DeviceStorage results = launcher.workspace((long) RESULT_BYTES * inputs.results());
-                DeviceStorage partials = launcher.workspace(partialsOfTile * stripe)) {
-            long at = in.address();
+        try (DeviceStorage partials = launcher.workspace(partialsOfTile * stripe)) {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_reduce_f32", row, inputs, at)
@@ -171,19 +234,8 @@ final class PtxPairTileOps extends PairTileOps {
                         .int32("rowTiles", tiles)
                         .launch(
                                 launcher.stream,
-                                Launch.of(
-                                        new Launch.Dim(
-                                                TensorLauncher.blocks(
-                                                        Math.max(m, Math.min(n - row, tiles * TILE)), 128),
-                                                inputs.count(),
-                                                1),
-                                        new Launch.Dim(128, 1, 1)));
+                                ofResults(Math.max(m, Math.min(n - row, tiles * TILE)), inputs.count()));
             });
-            return launcher.downloads.download(
-                    results,
-                    records -> reductions.stream()
-                            .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
-                            .toList());
         }
     }
 
@@ -212,16 +264,14 @@ final class PtxPairTileOps extends PairTileOps {
 
     @Override
     protected void gradientUnchecked(
-            Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
+            Pairs pairs, List<Term> terms, Factors factors, PairwiseOps.Gradients gradients, double gradientScale) {
         Pass pass = new Pass("gradient", pairs);
-        PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
+        PtxPairTileInputs inputs = new PtxPairTileInputs(pairs, gradientScale);
         terms.forEach(inputs::add);
-        // scalar 2 scales the sums, which are of logits already; scalar 5 scales the products
-        inputs.setScalars(0, 0, 1, 0, 0, (float) (gradientScale * pairs.scale()), 0, 0);
         boolean products = gradients.dx() != null || gradients.dy() != null;
         boolean scalars = gradients.dLogScale() != null || gradients.dBias() != null;
-        long dx = written("dx", gradients.dx(), pairs);
-        long dy = written("dy", gradients.dy(), pairs);
+        long dx = written("dx", gradients.dx(), pairs, factors);
+        long dy = written("dy", gradients.dy(), pairs, factors);
         int stripe = stripe(pass.rowTiles, gradientsOfTile(pass.columnTiles));
         long sumBytes = 2L * Float.BYTES * pass.columnTiles * stripe;
         try (DeviceStorage in = upload(inputs);
@@ -248,13 +298,13 @@ final class PtxPairTileOps extends PairTileOps {
                             .int32("count", pass.columnTiles * tiles)
                             .launch(launcher.stream, Launch.of(1, 256));
                 }
-                products(pass, row, tiles, gAt, at + inputs.scalars(), dx, dy);
+                products(pass, factors, row, tiles, gAt, at + inputs.scalars(), dx, dy);
             });
         }
     }
 
     /** Returns the address of a gradient after checking that it does not overlap the inputs; 0 for null. */
-    private long written(String argument, @Nullable Tensor gradient, Pairs pairs) {
+    private long written(String argument, @Nullable Tensor gradient, Pairs pairs, Factors factors) {
         Pairing.Guide guide = pairs.pairing().guide();
         return gradient == null
                 ? 0
@@ -265,19 +315,21 @@ final class PtxPairTileOps extends PairTileOps {
                         gradient,
                         pairs.x(),
                         pairs.y(),
+                        factors.rows(),
+                        factors.columns(),
                         guide == null ? null : guide.rows(),
                         guide == null ? null : guide.columns());
     }
 
     /** Computes dx = G y for the rows of a stripe and dy += G^T x over them; the first stripe writes dy. */
-    private void products(Pass pass, int row, int tiles, long g, long scalars, long dx, long dy) {
-        int d = pass.d;
+    private void products(Pass pass, Factors factors, int row, int tiles, long g, long scalars, long dx, long dy) {
+        int d = factors.width();
         int m = pass.pairing.m();
         int rows = Math.min(tiles * TILE, pass.pairing.n() - row);
         int pitch = pass.columnTiles * TILE;
         Launch.Dim block = new Launch.Dim(TILE, 1, 1);
         if (dx != 0) {
-            long y = launcher.address(pass.pairs.y());
+            long y = launcher.address(factors.columns());
             long out = dx + (long) Float.BYTES * row * d;
             launcher.call("pairwise_dx_f32")
                     .pointer("g", g)
@@ -292,7 +344,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), tiles, 1), block));
         }
         if (dy != 0) {
-            long x = launcher.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
+            long x = launcher.address(factors.rows()) + (long) Float.BYTES * row * d;
             launcher.call("pairwise_dy_f32")
                     .pointer("g", g)
                     .pointer("b", x)
@@ -311,7 +363,7 @@ final class PtxPairTileOps extends PairTileOps {
     @Override
     protected Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins) {
         Pass pass = new Pass("histogram", pairs);
-        PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
+        PtxPairTileInputs inputs = new PtxPairTileInputs(pairs);
         try (DeviceStorage in = upload(inputs);
                 DeviceStorage counts = launcher.workspace(2L * Long.BYTES * bins)) {
             launcher.stream.fill(counts, (byte) 0);
@@ -353,5 +405,11 @@ final class PtxPairTileOps extends PairTileOps {
         long gradients = stripe * (gradientsOfTile(columnTiles) + 2L * Float.BYTES * columnTiles);
         return PtxPairTileInputs.bytes(n, m, REDUCTIONS, ARRAYS)
                 + Math.max(results + partialsOfTile * stripe(rowTiles, partialsOfTile), gradients);
+    }
+
+    @Override
+    public long scopeBytes(int n, int m, int reductions, int scalars) {
+        int most = Math.max(n, m);
+        return PtxScope.bytes(3 * most * reductions) + scalars * PtxScope.bytes(most);
     }
 }

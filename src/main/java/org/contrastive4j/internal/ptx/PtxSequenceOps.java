@@ -204,20 +204,18 @@ final class PtxSequenceOps extends SequenceOps {
                 aligned);
     }
 
+    /** Launches the kernel of a gradient that gives every token its share of dy. */
+    private void poolBackward(String kernel, Tensor dy, @Nullable Tensor lengths, Tensor dx) {
+        int width = dx.dim(2);
+        int aligned = launcher.aligned(width, dy, dx);
+        String name = TensorLauncher.of(kernel, dx);
+        rows(name, dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width, aligned);
+    }
+
     @Override
     protected void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         check("meanPoolBackward", lengths, 0, dx.dim(1));
-        int width = dx.dim(2);
-        rows(
-                TensorLauncher.of("mean_pool_bwd", dx),
-                dx,
-                dy,
-                lengths,
-                dx,
-                dx.dim(1),
-                dx.shape().rows(),
-                width,
-                launcher.aligned(width, dy, dx));
+        poolBackward("mean_pool_bwd", dy, lengths, dx);
     }
 
     @Override
@@ -240,16 +238,6 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         check("selectTokenBackward", lengths, 1, dx.dim(1));
-        int width = dx.dim(2);
-        rows(
-                TensorLauncher.of("select_token_bwd", dx),
-                dx,
-                dy,
-                lengths,
-                dx,
-                dx.dim(1),
-                dx.shape().rows(),
-                width,
-                launcher.aligned(width, dy, dx));
+        poolBackward("select_token_bwd", dy, lengths, dx);
     }
 }

@@ -25,10 +25,12 @@ final class TensorLauncher {
     final PtxDevice device;
     final DeviceStream stream;
     final DeferredDownloads downloads;
+    final ConstantUploads constants;
     private final Kernels kernels;
 
     TensorLauncher(PtxDevice device, Kernels kernels) {
         this.downloads = new DeferredDownloads(device);
+        this.constants = new ConstantUploads(device);
         this.device = device;
         this.stream = device.stream();
         this.kernels = kernels;

@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.safetensors;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -40,6 +42,7 @@ public final class SafetensorsFile implements AutoCloseable {
     private static final long LARGEST_HEADER = 100_000_000;
     private static final int LENGTH_BYTES = 8;
     private static final String METADATA = "__metadata__";
+    private static final String FOREIGN = " is not a safetensors file: ";
     private static final Map<String, Integer> ELEMENT_BYTES = Map.ofEntries(
             Map.entry("F64", 8),
             Map.entry("F32", 4),
@@ -147,15 +150,29 @@ public final class SafetensorsFile implements AutoCloseable {
     }
 
     private static JsonNode json(Path file, byte[] header) {
-        try {
-            JsonNode json = STRICT.readTree(header);
-            if (json.isObject()) {
-                return json;
-            }
-        } catch (IOException e) {
-            throw new SafetensorsException(file + " is not a safetensors file: its header is not JSON", e);
+        if (header[0] != '{') {
+            throw new SafetensorsException(file + FOREIGN + "its header does not begin with {");
         }
-        throw new SafetensorsException(file + " is not a safetensors file: its header is no JSON object");
+        try {
+            JsonNode json = STRICT.readTree(StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(header))
+                    .toString());
+            for (JsonNode value : json.path(METADATA)) {
+                if (!value.isTextual()) {
+                    throw new SafetensorsException(
+                            file + FOREIGN + "its metadata has the value " + value + ", expected texts");
+                }
+            }
+            return json;
+        } catch (JsonProcessingException e) {
+            boolean twice = e.getOriginalMessage().startsWith("Duplicate field");
+            throw new SafetensorsException(
+                    file + FOREIGN + (twice ? "its header has a " + e.getOriginalMessage() : "its header is not JSON"),
+                    e);
+        } catch (IOException e) {
+            throw new SafetensorsException(file + FOREIGN + "its header is not UTF-8", e);
+        }
     }
 
     /** The tensors in the order of their bytes, which must follow each other without a gap. */
@@ -172,15 +189,15 @@ public final class SafetensorsFile implements AutoCloseable {
         for (Entry entry : sorted) {
             if (entry.begin() != expected || entry.end() > dataBytes) {
                 throw new SafetensorsException(file + " is damaged or cut off: tensor " + entry.name()
-                        + " is at bytes " + entry.begin() + " to " + entry.end() + ", expected to begin at "
-                        + expected + " and to end by " + dataBytes);
+                        + " is at bytes " + entry.begin() + " to " + entry.end() + ", expected them to begin at "
+                        + expected + " and end by " + dataBytes);
             }
             expected = entry.end();
             entries.put(entry.name(), entry);
         }
         if (expected != dataBytes) {
             throw new SafetensorsException(
-                    file + " is damaged: " + (dataBytes - expected) + " bytes at its end belong to no tensor");
+                    file + " is damaged: " + (dataBytes - expected) + " bytes belong to no tensor");
         }
         return entries;
     }
@@ -214,12 +231,12 @@ public final class SafetensorsFile implements AutoCloseable {
 
     private static long[] integers(JsonNode node) {
         if (!node.isArray()) {
-            throw new IllegalArgumentException("shape and data_offsets are " + node + ", expected arrays of integers");
+            throw new IllegalArgumentException("expected arrays of integers as shape and data_offsets, got " + node);
         }
         long[] values = new long[node.size()];
         for (int i = 0; i < values.length; i++) {
             if (!node.path(i).isIntegralNumber() || !node.path(i).canConvertToLong()) {
-                throw new IllegalArgumentException(node + " holds a value that is no integer");
+                throw new IllegalArgumentException("expected integers, got " + node);
             }
             values[i] = node.path(i).longValue();
         }

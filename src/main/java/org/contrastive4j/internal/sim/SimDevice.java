@@ -10,7 +10,6 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
-import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
@@ -18,7 +17,9 @@ import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.config.SystemProperties;
+import org.contrastive4j.internal.device.CaptureLock;
 import org.contrastive4j.internal.memory.AllocationLedger;
+import org.contrastive4j.internal.memory.LedgerMemory;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.contrastive4j.internal.parse.Program;
@@ -45,7 +46,7 @@ import org.jspecify.annotations.Nullable;
  * several streams is a fault too, and downloads to pinned memory arrive when the host synchronises.
  * Fresh memory is filled with NaN. After a fault the device stays usable, and what the kernel has written remains.
  */
-public final class SimDevice implements PtxDevice {
+public final class SimDevice implements PtxDevice, LedgerMemory {
     private static final int SHARED_BYTES = 227 * 1024;
     private static final int LARGEST_ALLOCATION = Integer.MAX_VALUE - 8; // of a Java array
     private static final String ADVICE = "the simulator is for small sizes; use fewer rows";
@@ -59,7 +60,7 @@ public final class SimDevice implements PtxDevice {
     private final StreamOrder order;
     private final RaceCheck races;
     private final SimStream stream;
-    private final ReentrantLock capturing = new ReentrantLock();
+    private final CaptureLock captures = new CaptureLock();
     private final ReentrantLock running = new ReentrantLock();
     private final AtomicLong waits = new AtomicLong();
     private final AtomicLong uploads = new AtomicLong();
@@ -198,21 +199,8 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
-    /** Begins a capture; one thread captures at a time. */
-    void beginCapture() {
-        checkNotCapturing("a second capture cannot begin");
-        capturing.lock();
-    }
-
-    void endCapture() {
-        capturing.unlock();
-    }
-
-    /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
-    void checkNotCapturing(String what) {
-        if (capturing.isHeldByCurrentThread()) {
-            throw new DeviceException(what + " while work is captured; do it before");
-        }
+    CaptureLock captures() {
+        return captures;
     }
 
     /** Work of all streams and threads is done one piece after the other: the checks follow one launch at a time. */
@@ -234,7 +222,7 @@ public final class SimDevice implements PtxDevice {
     public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
         checkOpen();
         SimStream mine = SimStream.of(this, on);
-        if (capturing.isHeldByCurrentThread()) {
+        if (captures.isHeld()) {
             return mine.fromScratch(bytes);
         }
         ledger.check(bytes);
@@ -269,7 +257,7 @@ public final class SimDevice implements PtxDevice {
             throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE);
         }
         checkOpen();
-        checkNotCapturing("pinned memory cannot be allocated");
+        captures.require("pinned memory cannot be allocated");
         ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
         return new PinnedBuffer() {
             private boolean gone;
@@ -351,36 +339,14 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void synchronize() {
         checkOpen();
-        checkNotCapturing("waiting");
-        capturing.lock(); // of another thread
-        capturing.unlock();
+        captures.synchronise("the device cannot be synchronised", () -> {}); // after captures of other threads
         countWait();
         run(order::hostAwaitsAll);
     }
 
     @Override
-    public long currentBytes() {
-        return ledger.current();
-    }
-
-    @Override
-    public long peakBytes() {
-        return ledger.peak();
-    }
-
-    @Override
-    public void resetPeak() {
-        ledger.resetPeak();
-    }
-
-    @Override
-    public Meter meter() {
-        return ledger.meter();
-    }
-
-    @Override
-    public long limitBytes() {
-        return options.memoryLimit();
+    public AllocationLedger<?> ledger() {
+        return ledger;
     }
 
     @Override

@@ -84,7 +84,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void upload(long at, ByteBuffer source) {
-        device.checkNotCapturing("waiting for an upload");
+        device.captures().require("memory cannot be uploaded to");
         device.countWait();
         device.order().hostAwaitsAll();
         put(at(at, source.remaining()), source);
@@ -92,7 +92,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void download(long at, ByteBuffer target) {
-        device.checkNotCapturing("waiting for a download");
+        device.captures().require("memory cannot be downloaded");
         device.countWait();
         device.order().hostAwaitsAll();
         get(at(at, target.remaining()), target);

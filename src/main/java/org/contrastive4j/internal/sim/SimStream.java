@@ -130,7 +130,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public void synchronize() {
-        device.checkNotCapturing("waiting");
+        device.captures().require("the stream cannot be synchronised");
         device.countWait();
         give(on -> {});
         device.order().hostAwaits(number);
@@ -150,7 +150,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public void upload(ByteBuffer source, DeviceStorage target, long at) {
-        device.checkNotCapturing("bytes of the host cannot be copied");
+        device.captures().require("bytes of the host cannot be copied");
         SimStorage to = mine(target);
         int location = to.at(at, source.remaining());
         give(on -> {
@@ -224,7 +224,7 @@ final class SimStream implements DeviceStream {
 
     @Override
     public DeviceStream.Event record() {
-        device.checkNotCapturing("an event cannot be recorded");
+        device.captures().require("an event cannot be recorded");
         give(on -> {});
         return new SimEvent(device.order(), device.order().position(number));
     }
@@ -282,7 +282,7 @@ final class SimStream implements DeviceStream {
         }
         earlier.checkOpen();
         checkOpen();
-        device.checkNotCapturing("an event cannot be awaited");
+        device.captures().require("an event cannot be awaited");
         if (earlier.order == device.order()) {
             device.order().await(number, earlier.position);
         }
@@ -291,7 +291,7 @@ final class SimStream implements DeviceStream {
     @Override
     public DeviceStream.Graph capture(Runnable work, @Nullable DeviceStorage scratch) {
         Capture capture = new Capture(scratch == null ? null : mine(scratch));
-        device.beginCapture();
+        device.captures().begin();
         captured = capture;
         try {
             work.run();
@@ -300,7 +300,7 @@ final class SimStream implements DeviceStream {
             throw refused;
         } finally {
             captured = null;
-            device.endCapture();
+            device.captures().end();
         }
         return new SimGraph(device, capture.work, capture.blocks);
     }

@@ -19,7 +19,7 @@ class CompareTest {
 
     @Tag("sampled")
     @TestFactory
-    Stream<DynamicNode> instructions() {
+    Stream<DynamicNode> instructions_everyRow_agreeWithTheDocumentation() {
         return Row.tests(rows());
     }
 

@@ -17,7 +17,7 @@ class ConvertTest {
 
     @Tag("sampled")
     @TestFactory
-    Stream<DynamicNode> instructions() {
+    Stream<DynamicNode> instructions_everyRow_agreeWithTheDocumentation() {
         return Row.tests(rows());
     }
 

@@ -16,7 +16,7 @@ class HalfTest {
 
     @Tag("sampled")
     @TestFactory
-    Stream<DynamicNode> instructions() {
+    Stream<DynamicNode> instructions_everyRow_agreeWithTheDocumentation() {
         return Row.tests(rows());
     }
 

@@ -20,7 +20,7 @@ class IntegerTest {
 
     @Tag("sampled")
     @TestFactory
-    Stream<DynamicNode> instructions() {
+    Stream<DynamicNode> instructions_everyRow_agreeWithTheDocumentation() {
         return Row.tests(rows());
     }
 

@@ -28,7 +28,7 @@ class LogicTest {
 
     @Tag("sampled")
     @TestFactory
-    Stream<DynamicNode> instructions() {
+    Stream<DynamicNode> instructions_everyRow_agreeWithTheDocumentation() {
         return Row.tests(rows());
     }
 

@@ -17,12 +17,13 @@ import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.PairTileCase.Problem;
@@ -153,12 +154,15 @@ class CpuPairTileOpsTest {
                     ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), p.pairs.y(), 0, pairing), max));
             assertThrows(
                     ShapeException.class,
-                    () -> tiles.reduce(p.pairs, List.of(Reduction.max(Axis.ROWS, Of.BOTH, Shift.rows(new double[4])))));
+                    () -> tiles.reduce(
+                            p.pairs,
+                            List.of(Reduction.max(Axis.ROWS, Of.BOTH, Shift.rows(Scalars.of(new double[4]))))));
             assertThrows(
                     ShapeException.class,
                     () -> tiles.reduce(
                             p.pairs,
-                            List.of(Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, new double[3]))));
+                            List.of(Reduction.sum(
+                                    PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, Scalars.of(new double[3])))));
             assertThrows(
                     ShapeException.class,
                     () -> tiles.gradient(p.pairs, List.of(), new PairwiseOps.Gradients(narrow, null, null, null), 1));

@@ -239,6 +239,7 @@ final class HopperGemmTest {
     }
 
     /** Products of whole numbers are exact: all layouts, grids and parts give the same bits. */
+    @Tag("exhaustive")
     @Test
     void multiply_wholeNumbers_sameBitsInAllLayoutsAndGrids() {
         int m = 140;

@@ -306,7 +306,7 @@ final class HopperInfoNceForwardTest {
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
     @SampledSource(
-            every = 10,
+            every = 20,
             delimiter = '|',
             csv = {
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING| false",

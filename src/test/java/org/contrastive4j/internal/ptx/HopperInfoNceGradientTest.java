@@ -396,7 +396,7 @@ final class HopperInfoNceGradientTest {
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
     @SampledSource(
-            every = 8,
+            every = 16,
             delimiter = '|',
             csv = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",

@@ -143,6 +143,7 @@ final class HopperInfoNceTest {
         check(c, LEAST);
     }
 
+    @Tag("exhaustive")
     @Test
     void infoNce_anyScaleSharedTargetsStoredProducts_agreesWithF64() {
         Random random = new Random(3);

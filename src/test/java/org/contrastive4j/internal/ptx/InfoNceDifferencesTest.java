@@ -110,7 +110,7 @@ class InfoNceDifferencesTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 3)
+    @SampledSource(value = "everywhere", every = 6)
     void gradients_agreeWithCentralDifferences(String name, InfoNceKernelSet set) {
         try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);

@@ -46,14 +46,14 @@ interface KernelMutation {
     /**
      * Replaces one occurrence, counted from 0, of {@code from} by {@code to}.
      *
-     * @param kernel name without the dtype for f32; with a variant after a bar; the whole name for sm_90a
+     * @param kernel name without the dtype for f32; with a variant after a bar; the whole name for sm_90a, f64 and s32
      */
     record Change(String kernel, String from, int occurrence, String to) implements KernelMutation {
         @Override
         public String name() {
             String[] parts = kernel.split("\\|");
             return parts[0]
-                    + (kernel.matches(".*(16|tf32|sm90a)") ? "" : "_f32")
+                    + (kernel.matches(".*(16|tf32|f64|s32|sm90a)") ? "" : "_f32")
                     + (parts.length > 1 ? "_" + parts[1] : "");
         }
 

@@ -25,6 +25,7 @@ import org.contrastive4j.support.NeedsPtxAssembler;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -202,6 +203,7 @@ class KernelsTest {
         counts.forEach((name, work) -> assertEquals(0, work.line().extraPasses(), name + ": bank conflicts"));
     }
 
+    @Tag("exhaustive")
     @Test
     void bf16ProductsAndAttention_haveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64, DType.BF16);

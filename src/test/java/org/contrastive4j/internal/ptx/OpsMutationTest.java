@@ -87,7 +87,7 @@ class OpsMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "faults", every = 4)
+    @SampledSource(value = "faults", every = 8)
     void mutation_isDetected(Fault fault) {
         fault.change.assertNoticedBy(() -> run(fault.change, fault.operation));
     }

@@ -54,7 +54,49 @@ class PairTileMutationTest {
                 new Change("pair_histogram", barrier, 5, ""),
                 new Change("pair_histogram", "cvt.rmi.s32.f64", 0, "cvt.rni.s32.f64"),
                 new Change("pair_histogram", "[%offset + 8192], %one", 0, "[%offset], %one"),
-                new Change("pair_histogram", "min.s32 %bin, %bin, %most;", 0, ""));
+                new Change("pair_histogram", "min.s32 %bin, %bin, %most;", 0, ""),
+                new Change("pair_begin", "[%scalars + 12], %scale", 0, "[%scalars + 12], %factor"),
+                new Change("pair_begin", "mul.f64 %value, %value, %gradientScale;", 0, ""),
+                new Change(
+                        "pair_results_f64",
+                        "setp.eq.f64 %is, %value, 0d0000000000000000",
+                        0,
+                        "setp.ne.f64 %is, %value, %value"),
+                new Change("pair_results_f64", "selp.b32 %count, %count, %n, %byColumn", 0, "mov.b32 %count, %n"),
+                new Change("pair_results_f64", "[%out + 8], %tiesWide", 0, "[%out + 8], %firstWide"),
+                new Change("scalars_map_f64", "0d3FE5555555555555", 0, "0d3FE5555555555655"),
+                new Change("scalars_map_f64", "shr.s32 %exponentK, %halfK, 1;", 0, "mov.b32 %exponentK, 0;"),
+                new Change(
+                        "scalars_map_f64",
+                        "setp.nan.f64 %special, %small, %small",
+                        0,
+                        "setp.eq.f64 %special, %small, 0d7FF0000000000000"),
+                new Change("scalars_map_f64", "mul.f64 %tail, %tail, %sumOfOne;", 0, ""),
+                new Change(
+                        "scalars_map_f64",
+                        "setp.nan.f64 %is, %a, %a",
+                        0,
+                        "setp.ne.f64 %is, 0d0000000000000000, 0d0000000000000000"),
+                new Change(
+                        "scalars_map_f64",
+                        "setp.gt.f64 %is, %a, 0d0000000000000000",
+                        0,
+                        "setp.ge.f64 %is, %a, 0d0000000000000000"),
+                new Change(
+                        "scalars_map_f64", "mad.wide.u32 %from, %i, %step, %at", 1, "mad.wide.u32 %from, %i, 8, %at"),
+                new Change("scalars_sum_f64", barrier, 0, ""),
+                new Change("scalars_sum_f64", "mov.b32 %half, 128", 0, "mov.b32 %half, 64"),
+                new Change("scalars_sum_f64", "mad.wide.u32 %address, %i, %step", 0, "mad.wide.u32 %address, %i, 16"),
+                new Change(
+                        "scalars_split",
+                        "sub.f64 %rounded, %value, %rounded;",
+                        0,
+                        "mov.f64 %rounded, 0d0000000000000000;"),
+                new Change("scalars_split", "testp.infinite.f32 %is, %large", 0, "testp.notanumber.f32 %is, %large"),
+                new Change("scalars_read_s32", "cvt.rn.f64.s32 %widened", 0, "cvt.rn.f64.u32 %widened"),
+                new Change("scalars_add", "mul.f64 %addend, %addend, %factor;", 0, ""),
+                new Change("scalars_products_f64", "add.s64 %y, %y, 128", 0, "add.s64 %y, %y, 124"),
+                new Change("scalars_products_f64", "%high, %high, 2, 31", 0, "%high, %high, 1, 31"));
     }
 
     /** Runs in stripes of 64 rows, so that results are carried from stripe to stripe. */
@@ -67,6 +109,11 @@ class PairTileMutationTest {
                 new PairTileCase(5, 7, 200, Classes.ALL_AT_ONCE).checkHistogram(ops, tiles, 7);
                 new PairTileCase(33, 35, 3, Classes.PLAIN).checkHistogram(ops, tiles, 5);
                 new PairTileCase(33, 35, 17, Classes.PLAIN).checkHistogram(ops, tiles, 5); // some beyond 1 and -1
+            }
+            if (change == null || change.kernel().matches("scalars_.*|pair_(begin|results_f64)")) {
+                PtxScalarsTest.checkFunctions(ops, tiles);
+                PtxScalarsTest.checkOthers(ops, tiles);
+                PtxScalarsTest.checkInputs(ops, tiles);
             }
             if (change == null || change.kernel().equals("pair_bwd")) {
                 new PairTileCase(5, 7, 3, Classes.PLAIN).checkGradients(ops, tiles);

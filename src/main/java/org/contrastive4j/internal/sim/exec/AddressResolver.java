@@ -60,8 +60,8 @@ final class AddressResolver {
     }
 
     /**
-     * Resolves the addresses of all lanes where they are valid and in one region: the shared memory of the own block, or
-     * the global memory that was accessed last.
+     * Resolves the addresses of all lanes where they are valid and in one region: the shared memory of the own block,
+     * or the global memory that was accessed last.
      *
      * @return false where that is not so; then nothing is resolved
      */
