@@ -145,12 +145,9 @@ final class Shadow {
         return later.hasSameLanes(earlier) && !later.stamp().isAsync() || isOrderedForAll(earlier, order);
     }
 
-    private static @Nullable Object[] cells(@Nullable Object[] lines, int line, boolean make) {
+    private static @Nullable Object[] cells(@Nullable Object[] lines, int line) {
         if (lines[line] instanceof Cells cells) {
             return cells.grains;
-        }
-        if (lines[line] == null && !make) {
-            return null;
         }
         @Nullable Object[] grains = new Object[GRAINS];
         for (int grain = 0; grain < GRAINS; grain++) {
@@ -168,12 +165,12 @@ final class Shadow {
         Conflict conflict = find(write, from, run, order, region);
         if (!reading) {
             conflict = Conflict.worse(conflict, find(read, from, run, order, region));
-            cells(writes, line, true)[grain] = added(write, from, run, order);
+            cells(writes, line)[grain] = added(write, from, run, order);
             if (read != null) {
-                cells(reads, line, true)[grain] = remaining(read, from, run);
+                cells(reads, line)[grain] = remaining(read, from, run);
             }
         } else {
-            cells(reads, line, true)[grain] = addedRead(read, from, run, order);
+            cells(reads, line)[grain] = addedRead(read, from, run, order);
         }
         return conflict;
     }
