@@ -5,13 +5,13 @@ import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
 import javax.imageio.ImageIO;
-import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
-import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
@@ -51,6 +51,12 @@ public final class DataStartup {
         try (BatchLoader loader = new BatchLoader(order, maker, Augmentation.none(), 0, steps, threads, 2)) {
             loader.next();
             double first = (System.nanoTime() - start) / 1e9;
+            double cpu = ProcessHandle.current()
+                            .info()
+                            .totalCpuDuration()
+                            .orElse(Duration.ZERO)
+                            .toMillis()
+                    / 1e3;
             System.gc();
             Runtime runtime = Runtime.getRuntime();
             double heap = (runtime.totalMemory() - runtime.freeMemory()) / 1048576.0;
@@ -62,14 +68,29 @@ public final class DataStartup {
             }
             System.out.printf(
                     Locale.ROOT,
-                    "%,d pairs, %s, %d threads: first batch after %.2f s, %.0f MiB of heap, %.0f pairs/s%n",
+                    "%,d pairs, %s, %d threads: first batch after %.2f s (%.2f s of CPU), %.0f MiB of heap, %s resident"
+                            + " at most, %.0f pairs/s%n",
                     pairs,
                     arguments[2],
                     threads,
                     first,
+                    cpu,
                     heap,
+                    resident(),
                     count / ((System.nanoTime() - begun) / 1e9));
         }
+    }
+
+    /** Returns the peak of resident memory where Linux reports it. */
+    private static String resident() throws IOException {
+        Path status = Path.of("/proc/self/status");
+        return !Files.exists(status)
+                ? "unknown"
+                : Files.readAllLines(status).stream()
+                        .filter(line -> line.startsWith("VmHWM:"))
+                        .map(line -> Integer.parseInt(line.replaceAll("\\D", "")) / 1024 + " MiB")
+                        .findFirst()
+                        .orElse("unknown");
     }
 
     private static byte[] jpeg(int seed) throws IOException {
@@ -106,21 +127,37 @@ public final class DataStartup {
         }
         for (int from = 0; from < pairs; from += OF_SHARD) {
             Path shard = folder.resolve(String.format(Locale.ROOT, "%05d.tar", from / OF_SHARD));
-            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(shard), 1 << 16);
-                    TarArchiveOutputStream tar = new TarArchiveOutputStream(out)) {
+            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(shard), 1 << 16)) {
                 for (int k = from; k < Math.min(pairs, from + OF_SHARD); k++) {
-                    member(tar, k + ".jpg", pictures[k % 16]);
-                    member(tar, k + ".txt", caption(k).getBytes(StandardCharsets.UTF_8));
+                    member(out, k + ".jpg", pictures[k % 16]);
+                    member(out, k + ".txt", caption(k).getBytes(StandardCharsets.UTF_8));
                 }
+                out.write(new byte[1024]);
             }
         }
     }
 
-    private static void member(TarArchiveOutputStream tar, String name, byte[] bytes) throws IOException {
-        TarArchiveEntry entry = new TarArchiveEntry(name);
-        entry.setSize(bytes.length);
-        tar.putArchiveEntry(entry);
-        tar.write(bytes);
-        tar.closeArchiveEntry();
+    /** Writes a member in the ustar format. */
+    private static void member(OutputStream out, String name, byte[] bytes) throws IOException {
+        ByteBuffer header = ByteBuffer.allocate(512);
+        put(header, 0, name);
+        put(header, 100, "0000644");
+        put(header, 124, String.format(Locale.ROOT, "%011o", bytes.length));
+        put(header, 136, "00000000000");
+        int sum = 0;
+        header.put(156, (byte) '0');
+        put(header, 257, "ustar\00000");
+        put(header, 148, "        ");
+        for (byte value : header.array()) {
+            sum += value & 255;
+        }
+        put(header, 148, String.format(Locale.ROOT, "%06o\0 ", sum));
+        out.write(header.array());
+        out.write(bytes);
+        out.write(new byte[Math.floorMod(-bytes.length, 512)]);
+    }
+
+    private static void put(ByteBuffer header, int at, String text) {
+        header.put(at, text.getBytes(StandardCharsets.US_ASCII));
     }
 }

@@ -24,8 +24,7 @@ public final class PretrainedOpening {
     public static void main(String[] arguments) throws IOException {
         Path folder = Path.of(arguments[0]);
         if (!Files.exists(folder)) {
-            RandomCheckpoint.write(
-                    folder, RandomCheckpoint.Sizes.named(arguments.length > 1 ? arguments[1] : "b32"));
+            RandomCheckpoint.write(folder, RandomCheckpoint.Sizes.named(arguments.length > 1 ? arguments[1] : "b32"));
             System.out.println("wrote " + folder + "; run again to measure");
             return;
         }
@@ -35,15 +34,16 @@ public final class PretrainedOpening {
             try (PretrainedModel model = PretrainedModel.open(ops, folder)) {
                 double opened = (System.nanoTime() - start) / 1e9;
                 double peak = resident();
-                long parameters = 1 + model.encoder().parameters().stream()
-                        .map(Parameter::value)
-                        .mapToLong(Tensor::size)
-                        .sum();
+                long parameters = 1
+                        + model.encoder().parameters().stream()
+                                .map(Parameter::value)
+                                .mapToLong(Tensor::size)
+                                .sum();
                 double weights = parameters * 4 / 1048576.0;
                 start = System.nanoTime();
                 try (TextTokenizer tokenizer = model.tokenizer();
-                        Tensor picture = model.embedPictures(
-                                List.of(new BufferedImage(640, 480, BufferedImage.TYPE_INT_RGB)));
+                        Tensor picture =
+                                model.embedPictures(List.of(new BufferedImage(640, 480, BufferedImage.TYPE_INT_RGB)));
                         Tensor text = model.embedTexts(tokenizer, List.of("a cat"))) {
                     System.out.printf(
                             Locale.ROOT,

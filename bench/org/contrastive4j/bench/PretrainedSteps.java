@@ -46,6 +46,7 @@ public final class PretrainedSteps implements AutoCloseable {
     private static final int THREADS = 2;
     private static final int PICTURES = 32;
     private static final int ROUNDS = 3;
+    private static final int FEW_PAIRS = 32;
 
     private final Ops ops;
     private final Path folder;
@@ -284,7 +285,13 @@ public final class PretrainedSteps implements AutoCloseable {
     private void bytes(int pairs, int chunk) {
         try (TrainBatch sent = new TrainBatch(ops, batch(pairs), 1, 0)) {
             ChunkPlan whole = keeping(pairs).plan(sent);
-            System.out.printf("whole batch of %d at once, planned:%n%s", pairs, whole);
+            System.out.printf("whole batch of %d at once, planned: %s%n", pairs, mebibytes(atOnce(whole)));
+            if (pairs <= FEW_PAIRS) {
+                ops.memory().resetPeak();
+                gradients(keeping(pairs), sent);
+                System.out.println("whole batch at once, counted: "
+                        + mebibytes(ops.memory().peakBytes()));
+            }
             ChunkPlan chunks = keeping(chunk).plan(sent);
             System.out.printf(
                     Locale.ROOT,
@@ -323,7 +330,7 @@ public final class PretrainedSteps implements AutoCloseable {
                 plans[k] = keeping(pairs).plan(sent);
             }
         }
-        Line whole = Line.through(few, plans[0].peak(), more, plans[1].peak());
+        Line whole = Line.through(few, atOnce(plans[0]), more, atOnce(plans[1]));
         Line chunks = Line.through(few, most(plans[0]), more, most(plans[1]));
         double one = chunks.atZero() + chunks.perPair() * chunk;
         Line outside = Line.through(few, outside(plans[0]), more, outside(plans[1]));
@@ -356,6 +363,17 @@ public final class PretrainedSteps implements AutoCloseable {
                 .mapToLong(ChunkPlan.EncoderPlan::chunkPeak)
                 .max()
                 .orElseThrow();
+    }
+
+    /** Peak of a step that encodes the batch once: activations of both encoders, and the rest of one backward pass. */
+    private static long atOnce(ChunkPlan plan) {
+        long activations = 0;
+        long most = plan.lossWorkspace();
+        for (ChunkPlan.EncoderPlan encoder : plan.encoders()) {
+            activations += encoder.chunkActivations();
+            most = Math.max(most, encoder.chunkPeak() - encoder.chunkActivations());
+        }
+        return plan.base() + plan.representations() + activations + most;
     }
 
     /** Bytes other than those of the chunks. */

@@ -62,8 +62,7 @@ final class RandomCheckpoint {
         int grid = sizes.image() / sizes.patch();
         shapes.put("vision_model.embeddings.class_embedding", new int[] {width});
         shapes.put(
-                "vision_model.embeddings.patch_embedding.weight",
-                new int[] {width, 3, sizes.patch(), sizes.patch()});
+                "vision_model.embeddings.patch_embedding.weight", new int[] {width, 3, sizes.patch(), sizes.patch()});
         shapes.put("vision_model.embeddings.position_embedding.weight", new int[] {grid * grid + 1, width});
         vector("vision_model.pre_layrnorm", width, shapes);
         blocks("vision_model", sizes.layers(), width, shapes);
@@ -118,8 +117,8 @@ final class RandomCheckpoint {
         byte[] padded = Arrays.copyOf(text, (text.length + Long.BYTES - 1) / Long.BYTES * Long.BYTES);
         Arrays.fill(padded, text.length, padded.length, (byte) ' ');
         SplittableRandom random = new SplittableRandom(1);
-        try (OutputStream out = new BufferedOutputStream(
-                Files.newOutputStream(folder.resolve("model.safetensors")), 1 << 20)) {
+        try (OutputStream out =
+                new BufferedOutputStream(Files.newOutputStream(folder.resolve("model.safetensors")), 1 << 20)) {
             out.write(ByteBuffer.allocate(Long.BYTES)
                     .order(ByteOrder.LITTLE_ENDIAN)
                     .putLong(padded.length)
@@ -168,7 +167,6 @@ final class RandomCheckpoint {
 
     /** A merges file without merges: the tokens of a caption are its bytes. */
     private static void vocabulary(Path folder) throws IOException {
-        Files.write(
-                folder.resolve("bpe_simple_vocab_16e6.txt"), "version\n".getBytes(StandardCharsets.UTF_8));
+        Files.write(folder.resolve("bpe_simple_vocab_16e6.txt"), "version\n".getBytes(StandardCharsets.UTF_8));
     }
 }

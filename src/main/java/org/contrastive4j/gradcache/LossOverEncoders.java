@@ -9,7 +9,7 @@ import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
-import org.contrastive4j.loss.SoftTargets;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape.ShapeException;

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;

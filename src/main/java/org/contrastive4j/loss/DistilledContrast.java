@@ -278,6 +278,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param alpha in [0, 1)
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Distillation {
@@ -322,6 +324,8 @@ public final class DistilledContrast implements AutoCloseable {
         /**
          * Checks the arguments.
          *
+         * @param start in [0, 1)
+         * @param steps of the ramp, at least 0
          * @throws LossOptionException when one is out of range
          */
         public Momentum {

@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;

@@ -7,6 +7,7 @@ import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;

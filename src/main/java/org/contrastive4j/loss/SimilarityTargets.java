@@ -3,6 +3,7 @@ package org.contrastive4j.loss;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Factors;

@@ -1,5 +1,6 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;

@@ -139,6 +139,11 @@ final class BatchPrefetch implements AutoCloseable {
         return loader.position(ofStep);
     }
 
+    /** Returns the time that steps have waited for batches. */
+    long waitedNanos() {
+        return loader.waitedNanos();
+    }
+
     /** Advances to the next step. */
     void used() {
         current = null;

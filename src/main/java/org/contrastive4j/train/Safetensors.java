@@ -154,7 +154,7 @@ final class Safetensors implements AutoCloseable {
                 load(entry, Objects.requireNonNull(into.get(entry.name())));
             }
         } catch (SafetensorsException e) {
-            throw new CheckpointException(e.getMessage(), e);
+            throw new CheckpointException(String.valueOf(e.getMessage()), e);
         }
     }
 
@@ -173,7 +173,7 @@ final class Safetensors implements AutoCloseable {
         try {
             file.close();
         } catch (SafetensorsException e) {
-            throw new CheckpointException(e.getMessage(), e);
+            throw new CheckpointException(String.valueOf(e.getMessage()), e);
         }
     }
 }

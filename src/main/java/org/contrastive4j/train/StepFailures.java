@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.function.Supplier;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.internal.batch.TrainBatch;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.loss.Losses.NotConvergedException;
-import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.tensor.Precision;
 

@@ -308,7 +308,7 @@ public final class Trainer implements AutoCloseable {
         return parameters(model.encoder().parameters(), objective);
     }
 
-    private BatchPrefetch feed() {
+    BatchPrefetch feed() {
         if (feed == null) {
             feed = BatchPrefetch.of(ops, config, order, maker, step, null);
         }

@@ -201,11 +201,13 @@ public final class TrainingRun {
     }
 
     private Map<String, Object> step(Listener listener) {
+        long waited = trainer.feed().waitedNanos();
         long before = System.nanoTime();
         Trainer.Step step = trainer.next();
         long after = System.nanoTime();
         Map<String, Object> line = new LinkedHashMap<>(step.asMap());
         line.put("pairsPerSecond", trainer.config().batch() * 1e9 / (after - before));
+        line.put("dataSeconds", (trainer.feed().waitedNanos() - waited) / 1e9);
         line.put("seconds", seconds());
         line.put("time", System.currentTimeMillis() / 1e3);
         if (schedule.recallEvery() > 0 && step.step() % schedule.recallEvery() == 0) {

@@ -17,10 +17,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -196,6 +200,47 @@ class PretrainedCommandsTest {
         List<String> lines = Files.readAllLines(folder.resolve("run/metrics.jsonl"));
         assertEquals(3, lines.size());
         assertTrue(Files.readString(folder.resolve("run/config.json")).contains("\"learningRate\" : 0.001"));
+    }
+
+    @Tag("exhaustive") // starts a process
+    @DisabledOnOs(OS.WINDOWS) // has no kill
+    @Test
+    void train_interrupted_savesCheckpointAndAdapterAndCanBeResumed() throws Exception {
+        Path run = folder.resolve("run");
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        command.addAll(List.of(("train --device cpu --from " + CLIP + " --data " + PAIRS
+                        + " --held-out-group none --unseen-share 0 --batch 9 --lora-rank 2 --steps 100000"
+                        + " --save-every 1000000 --out " + run)
+                .split(" ")));
+        Path log = folder.resolve("log");
+        Process process = new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(log.toFile())
+                .start();
+        try {
+            Path metrics = run.resolve("metrics.jsonl");
+            for (int k = 0; k < 6000 && process.isAlive(); k++) {
+                if (Files.exists(metrics) && Files.size(metrics) > 0) {
+                    break;
+                }
+                Thread.sleep(10);
+            }
+            new ProcessBuilder("kill", "-INT", String.valueOf(process.pid()))
+                    .start()
+                    .waitFor(); // as Ctrl-C does
+            assertTrue(process.waitFor(60, TimeUnit.SECONDS), Files.readString(log));
+        } finally {
+            process.destroyForcibly();
+        }
+        assertTrue(Files.readString(log).contains("continue with: train --resume --out"), Files.readString(log));
+        assertTrue(Files.exists(run.resolve("adapter/adapter_model.safetensors")));
+        int steps = losses(run).size();
+        words("train --resume --out " + run + " --steps " + (steps + 1)).succeeded();
+        assertEquals(steps + 1, losses(run).size());
     }
 
     @Test

@@ -19,6 +19,7 @@ import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
 import org.contrastive4j.data.PairDataset.LeftOut;
+import org.contrastive4j.support.JsonFuzz;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -273,6 +274,40 @@ class ShardsTest {
     @Tag("exhaustive")
     void damagedBytes_manyCases() throws IOException {
         fuzz(Integer.getInteger("fuzz.cases", 2_000), Long.getLong("fuzz.seed", 2));
+    }
+
+    @Test
+    void damagedJson_neverEndsInAnythingButNamedEntries() throws IOException {
+        fuzzJson(300, 1);
+    }
+
+    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    @Test
+    @Tag("exhaustive")
+    void damagedJson_manyCases() throws IOException {
+        fuzzJson(Integer.getInteger("fuzz.cases", 2_000), Long.getLong("fuzz.seed", 2));
+    }
+
+    private void fuzzJson(int cases, long seed) throws IOException {
+        String json = "{\"caption\":\"green\",\"status\":\"success\",\"sha256\":\"ab\",\"width\":6,\"exif\":\"{}\","
+                + "\"concept\":\"c\",\"split\":\"train\",\"nested\":{\"a\":[1,2.5,null]}}";
+        Random random = new Random(seed);
+        byte[] png = png(RGB[0]);
+        Path file = folder.resolve("json.tar");
+        int read = 0;
+        for (int k = 0; k < cases; k++) {
+            TarBytes tar = new TarBytes().file("0.png", png).text("0.txt", "red");
+            tar.file("1.png", png).text("1.json", JsonFuzz.damaged(json, random));
+            tar.file("2.png", png).text("2.txt", "blue").write(file);
+            PairDataset data = PairDataset.open(file, false);
+            int pairs = data.ids().length;
+            assertEquals(3, pairs + data.leftOut().total(), "case " + k + ": read or named");
+            read += pairs == 3 ? 1 : 0;
+            for (int id : data.ids()) {
+                assertTrue(!data.pair(id).caption().isBlank(), "case " + k);
+            }
+        }
+        assertTrue(read < cases, read + " of " + cases);
     }
 
     private void fuzz(int cases, long seed) throws IOException {

@@ -18,6 +18,7 @@ import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;

@@ -11,6 +11,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;

@@ -16,6 +16,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.TensorFixture;

@@ -19,6 +19,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.contrastive4j.support.Backends;

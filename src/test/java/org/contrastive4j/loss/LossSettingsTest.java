@@ -8,6 +8,7 @@ import java.util.Set;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.LossReference;

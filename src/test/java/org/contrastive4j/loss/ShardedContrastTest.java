@@ -16,6 +16,7 @@ import org.contrastive4j.loss.LossCases.Case;
 import org.contrastive4j.loss.LossCases.Problem;
 import org.contrastive4j.loss.LossCases.Tensors;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.PairFunction;

@@ -14,6 +14,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
+import org.contrastive4j.loss.SoftTargetContrast.SoftTargets;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;

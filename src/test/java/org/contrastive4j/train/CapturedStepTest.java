@@ -26,7 +26,7 @@ import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.loss.Losses.NonFiniteException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Memory.Storage;
 import org.contrastive4j.nn.DualEncoder;

@@ -21,13 +21,17 @@ import java.util.Map;
 import java.util.Random;
 import javax.imageio.ImageIO;
 import org.contrastive4j.Backend;
+import org.contrastive4j.internal.safetensors.SafetensorsException;
+import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.support.JsonFuzz;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -290,5 +294,42 @@ class SafetensorsTest {
         Path whole = file(safetensors("{" + B + "," + W + "}", data()));
         assertThrows(IllegalStateException.class, () -> Safetensors.read(whole, model));
         assertArrayEquals(new double[] {-0.5}, b.toDoubles(), "the tensors are unchanged");
+    }
+
+    @Test
+    void damagedHeaders_endInTypedErrors() throws IOException {
+        fuzz(500, 1);
+    }
+
+    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    @Test
+    @Tag("exhaustive")
+    void damagedHeaders_manyCases() throws IOException {
+        fuzz(Integer.getInteger("fuzz.cases", 2_000), Long.getLong("fuzz.seed", 2));
+    }
+
+    /** Reads damaged headers as checkpoints and as files of pretrained models. */
+    private void fuzz(int cases, long seed) throws IOException {
+        Random random = new Random(seed);
+        Path file = folder.resolve("fuzz.safetensors");
+        for (int k = 0; k < cases; k++) {
+            String header = JsonFuzz.damaged("{\"__metadata__\":{\"format\":\"pt\"}," + B + "," + W + "}", random);
+            byte[] text = header.getBytes(StandardCharsets.UTF_8);
+            long stated = random.nextInt(8) == 0 ? random.nextLong() >>> random.nextInt(64) : text.length;
+            ByteBuffer bytes = ByteBuffer.allocate(8 + text.length + 28).order(ByteOrder.LITTLE_ENDIAN);
+            Files.write(file, bytes.putLong(stated).put(text).array());
+            try {
+                Safetensors.open(file).close();
+            } catch (CheckpointException damaged) {
+                assertTrue(
+                        damaged.getMessage().contains("fuzz.safetensors"), "case " + k + ": " + damaged.getMessage());
+            }
+            try {
+                SafetensorsFile.open(file).close();
+            } catch (SafetensorsException damaged) {
+                assertTrue(
+                        damaged.getMessage().contains("fuzz.safetensors"), "case " + k + ": " + damaged.getMessage());
+            }
+        }
     }
 }
