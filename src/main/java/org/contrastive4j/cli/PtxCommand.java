@@ -7,5 +7,5 @@ import picocli.CommandLine.Command;
         name = "ptx",
         mixinStandardHelpOptions = true,
         description = "Checks, expands and runs PTX files.",
-        subcommands = {PtxCheckCommand.class, PtxExpandCommand.class, PtxRunCommand.class})
+        subcommands = {PtxCheckCommand.class, PtxExpandCommand.class, PtxRunCommand.class, PtxLoadCommand.class})
 final class PtxCommand {}

@@ -117,7 +117,9 @@ final class CaptionFile implements PairStore {
                 ? Arrays.stream(records.next().values()).map(String::strip).toList()
                 : List.of();
         if (!columns.containsAll(REQUIRED)) {
+            boolean isForeign = columns.size() == 1 && columns.get(0).matches(".*[;|\t].*");
             throw new DataException(file + " has the columns " + columns + ", expected at least image and caption"
+                    + (isForeign ? ": convert the file, its fields have another separator;" : "")
                     + (format.getDelimiterString().equals("\t") ? " separated by tabs" : " separated by commas"));
         }
         CaptionFile all = new CaptionFile(file, columns, format);

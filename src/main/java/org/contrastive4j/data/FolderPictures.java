@@ -5,6 +5,8 @@ import java.lang.ref.SoftReference;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.text.Normalizer;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
@@ -58,7 +60,29 @@ final class FolderPictures {
     }
 
     Path path(String name) {
-        return FileNames.resolve(folder, name).normalize();
+        Path file = FileNames.resolve(folder, name).normalize();
+        return Files.exists(file) ? file : otherwise(name, file);
+    }
+
+    /**
+     * Returns the file that a name may mean when no file has it: Flickr8k keeps pictures in a folder Images, and macOS
+     * spells names in Unicode's decomposed form.
+     */
+    private Path otherwise(String name, Path file) {
+        boolean isAscii = name.chars().allMatch(c -> c < 128);
+        for (Normalizer.Form form : Normalizer.Form.values()) {
+            String spelling = isAscii ? name : Normalizer.normalize(name, form);
+            for (String in : List.of("", "Images/")) {
+                Path other = FileNames.resolve(folder, in + spelling).normalize();
+                if (Files.exists(other)) {
+                    return other;
+                }
+            }
+            if (isAscii) {
+                break;
+            }
+        }
+        return file;
     }
 
     private @Nullable RgbPicture kept(String name) {

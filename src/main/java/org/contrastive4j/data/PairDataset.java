@@ -46,8 +46,8 @@ public final class PairDataset {
     }
 
     /**
-     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, one such file, or the
-     * shards of a pattern such as {@code {00000..00041}.tar}.
+     * Opens a folder with captions.tsv, captions.csv or captions.txt (Flickr8k), a folder of .tar or .tar.gz shards, one
+     * such file, or the shards of a pattern such as {@code {00000..00041}.tar}.
      *
      * @param path of the data
      * @param strict refuse the data set instead of leaving out what cannot be used
@@ -110,13 +110,13 @@ public final class PairDataset {
         }
         try {
             if (Files.isDirectory(path)) {
-                for (String name : List.of("captions.tsv", "captions.csv")) {
+                for (String name : List.of("captions.tsv", "captions.csv", "captions.txt")) {
                     if (Files.exists(path.resolve(name))) {
                         return CaptionFile.open(path.resolve(name), leftOut);
                     }
                 }
             }
-            if (Files.isRegularFile(path) && FileNames.name(path).matches(".*\\.(tsv|csv)")) {
+            if (Files.isRegularFile(path) && FileNames.name(path).matches(".*\\.(tsv|csv|txt)")) {
                 return CaptionFile.open(path, leftOut);
             }
             List<Path> shards = Shards.find(path);
@@ -126,7 +126,17 @@ public final class PairDataset {
         } catch (IOException e) {
             throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }
-        throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
+        throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv, captions.txt and *.tar,"
+                + " *.tar.gz" + jsonHint(path));
+    }
+
+    /** Explains what to do with the captions of COCO. */
+    private static String jsonHint(Path path) {
+        boolean isJson = FileNames.name(path).endsWith(".json") || Files.isDirectory(path.resolve("annotations"));
+        return isJson
+                ? "; JSON such as COCO's annotations is not read: write captions.csv with the columns image and"
+                        + " caption, one row for each annotation"
+                : "";
     }
 
     /**

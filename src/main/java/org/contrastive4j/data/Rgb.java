@@ -14,6 +14,8 @@ import java.awt.image.Raster;
  *
  * <p>Numerics: samples of grey and RGB images are taken as they are stored, scaled to 8 bits and rounded. Java's own
  * conversion takes grey for linear light and brightens it. Other colour models are converted by Java.
+ *
+ * <p>Tested by {@code PictureReaderTest}.
  */
 final class Rgb {
     private Rgb() {}

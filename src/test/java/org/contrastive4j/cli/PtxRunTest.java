@@ -306,4 +306,15 @@ final class PtxRunTest {
         refused.prints(1, "vectors.ptx:7", "Unknown thing");
         assertFalse(refused.out.contains("registers"), refused.out);
     }
+
+    @Test
+    void load_ofFolders_countsEntriesAndFilesAndNamesReasons() {
+        Path resources = Path.of(file("vectors")).getParent();
+        Ran ran = runWith("", "ptx", "load", resources.toString());
+        ran.prints(0, "textures or surfaces", "that another file defines");
+        assertTrue(
+                ran.out.lines().anyMatch(line -> line.matches(" *all +\\d+ +\\d+ +9\\d\\.\\d% +\\d+ +\\d+ +8\\d.*")),
+                ran.out);
+        assertEquals(2, runWith("", "ptx", "load", resources.resolve("none").toString()).code);
+    }
 }

@@ -227,4 +227,39 @@ class CaptionFileTest {
         assertTrue(message.contains("line: 2") && message.contains("double the marks inside"), message);
         assertFalse(message.contains("Exception"), message);
     }
+
+    /** As Flickr8k is distributed: captions.txt beside the folder Images. */
+    @Test
+    void captionsTxt_withPicturesInImages_isRead() throws IOException {
+        Path flickr = Files.createDirectories(folder.resolve("flickr/Images")).getParent();
+        Files.write(flickr.resolve("Images/1.jpg"), PairFiles.png(8, 8, 1));
+        Files.write(flickr.resolve("Images/2.jpg"), PairFiles.png(8, 8, 2));
+        Files.writeString(
+                flickr.resolve("captions.txt"),
+                "image,caption\n1.jpg,\"A dog , and a \"\"cat\"\" .\"\n1.jpg,A cat .\n2.jpg,A bird .\n");
+        PairDataset data = PairDataset.open(flickr, true);
+        assertEquals(3, data.pairs().size());
+        assertEquals("A dog , and a \"cat\" .", data.pair(0).caption());
+    }
+
+    /** Names that macOS wrote are decomposed, those of a caption file are mostly composed. */
+    @Test
+    void picture_namedInTheOtherUnicodeForm_isFound() throws IOException {
+        Files.write(folder.resolve("cafe\u0301.png"), PairFiles.png(8, 8, 1));
+        Files.write(folder.resolve("\u00fc.png"), PairFiles.png(8, 8, 2));
+        Path csv = write("x.csv", "image,caption\ncaf\u00e9.png,one\nu\u0308.png,two\n");
+        assertEquals(2, PairDataset.open(csv, true).pairs().size());
+    }
+
+    @Test
+    void filesOfOtherFormats_areRefusedWithWhatToDo() {
+        Path semicolons = write("s.csv", "image;caption\na.png;one\n");
+        assertTrue(assertThrows(DataException.class, () -> PairDataset.open(semicolons, false))
+                .getMessage()
+                .contains("another separator"));
+        Path coco = write("captions_train2017.json", "{}");
+        assertTrue(assertThrows(DataException.class, () -> PairDataset.open(coco, false))
+                .getMessage()
+                .contains("COCO"));
+    }
 }

@@ -59,7 +59,7 @@ class SinkhornLossTest {
     @SampledSource(
             every = 3,
             csv = {"1,1,2", "2,2,3", "7,7,4", "5,9,3", "33,33,6", "31,40,5"})
-    void implicitGradientIsThatOfManyIterations(int n, int m, int d) {
+    void implicitGradient_converged_equalsThatOfManyIterations(int n, int m, int d) {
         double logScale = Math.log(4);
         Answer unrolled;
         try (Ops ops = Backend.open("cpu-f64")) {

@@ -34,7 +34,6 @@ import org.junit.jupiter.api.Test;
  * Whatever the text, loading it returns or says with a {@link PtxException} what is wrong; nothing else
  * comes out, and it ends.
  */
-@Tag("sampled")
 class ParserFuzzTest {
     private static final Duration TOO_LONG = Duration.ofSeconds(120);
     private static final Pattern TOKEN =
@@ -222,6 +221,7 @@ class ParserFuzzTest {
                 .forEach(text -> assertTrue(load(text, -1), text)));
     }
 
+    @Tag("sampled")
     @Test
     void parse_randomBytes_throwsOnlyPtxException() {
         within(() -> {
@@ -235,6 +235,7 @@ class ParserFuzzTest {
         });
     }
 
+    @Tag("sampled")
     @Test
     void parse_randomTokens_throwsOnlyPtxException() {
         within(() -> {
@@ -251,6 +252,7 @@ class ParserFuzzTest {
     }
 
     /** Instructions of the files with any modifiers and operands: what is loaded can also be run. */
+    @Tag("sampled")
     @Test
     void parse_randomInstructions_throwsOnlyPtxException() {
         within(() -> {
@@ -291,6 +293,7 @@ class ParserFuzzTest {
         });
     }
 
+    @Tag("sampled")
     @Test
     void parse_mutatedTokens_throwsOnlyPtxException() {
         within(() -> {
@@ -311,6 +314,7 @@ class ParserFuzzTest {
         });
     }
 
+    @Tag("sampled")
     @Test
     void parse_mutatedCharacters_throwsOnlyPtxException() {
         within(() -> {

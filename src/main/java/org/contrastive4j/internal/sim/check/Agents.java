@@ -2,6 +2,7 @@ package org.contrastive4j.internal.sim.check;
 
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.internal.sim.exec.Async;
@@ -24,15 +25,30 @@ final class Agents {
     private final Map<Cta, VectorClock> exits = new IdentityHashMap<>();
     private final Map<Remote, Run> remote = new LinkedHashMap<>();
     private final int warps;
+    private final List<Warp> all;
+    /** Stands for the cluster in clocks, which are kept when the cluster is gone. */
+    private final Object key = new Object();
 
     /** A thread that accesses the shared memory of another block of its cluster. */
     record Remote(Region shared, int agent, int lane) {}
 
     Agents(Cluster cluster) {
         warps = cluster.warps().size();
+        all = cluster.warps();
         for (int w = 0; w < warps; w++) {
-            order.put(cluster.warps().get(w), new HappensBefore(this, w * KINDS));
+            order.put(
+                    cluster.warps().get(w),
+                    new HappensBefore(this, w * KINDS, Origin.of(cluster.warps().get(w))));
         }
+    }
+
+    Object key() {
+        return key;
+    }
+
+    /** The warp that an agent is or belongs to. */
+    Warp warp(int agent) {
+        return all.get(agent / KINDS);
     }
 
     HappensBefore of(Warp warp) {

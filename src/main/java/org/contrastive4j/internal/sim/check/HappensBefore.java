@@ -15,6 +15,8 @@ final class HappensBefore {
 
     private final Agents cluster;
     private final int agent;
+    private final Object key;
+    private final Origin origin;
     private final VectorClock shared = new VectorClock();
     private final VectorClock[] own = new VectorClock[Warp.LANES];
     private final VectorClock[] fenced = new VectorClock[Warp.LANES];
@@ -27,9 +29,15 @@ final class HappensBefore {
     private int fencedLanes;
     private boolean lanesDiffer;
 
-    HappensBefore(Agents cluster, int agent) {
+    HappensBefore(Agents cluster, int agent, Origin origin) {
+        this.key = cluster.key();
+        this.origin = origin;
         this.cluster = cluster;
         this.agent = agent;
+    }
+
+    Origin origin() {
+        return origin;
     }
 
     Agents cluster() {
@@ -51,7 +59,7 @@ final class HappensBefore {
 
     /** Whether an access of an agent of the same or another cluster is ordered before what {@code lane} does now. */
     boolean isOrderedBefore(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
-        if (theirCluster == cluster && theirAgent >= agent && theirAgent <= agent + GROUPS) {
+        if (theirCluster == key && theirAgent >= agent && theirAgent <= agent + GROUPS) {
             if (theirAgent == agent
                     ? knowsLane(theirLane, time, lane)
                     : knowsWork(theirAgent - agent - 1, theirLane, time, lane)) {
@@ -66,7 +74,7 @@ final class HappensBefore {
      * Whether all that an agent did up to a time is ordered before what any lane does now, as far as all lanes know.
      */
     boolean isOrderedForAll(Object theirCluster, int theirAgent, int time) {
-        return theirCluster == cluster && theirAgent == agent && time <= together
+        return theirCluster == key && theirAgent == agent && time <= together
                 || shared.isOrderedForAll(theirCluster, theirAgent, time);
     }
 
@@ -96,11 +104,11 @@ final class HappensBefore {
                 location.unfenced().join(unfenced[lane]);
             }
         }
-        location.advance(cluster, agent, together);
+        location.advance(key, agent, together);
         if (mask == live) {
-            location.advance(cluster, agent, now);
+            location.advance(key, agent, now);
         } else {
-            location.advance(cluster, agent, now, mask);
+            location.advance(key, agent, now, mask);
         }
         for (int group = 0; group < GROUPS; group++) {
             for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -108,7 +116,7 @@ final class HappensBefore {
                 int known =
                         mine ? Math.max(waited[group][lane], waitedTogether[group][lane]) : waitedTogether[group][lane];
                 if (known > 0) {
-                    location.advance(cluster, agent + 1 + group, known, 1 << lane);
+                    location.advance(key, agent + 1 + group, known, 1 << lane);
                 }
             }
         }

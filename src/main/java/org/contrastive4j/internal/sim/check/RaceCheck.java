@@ -78,8 +78,8 @@ public final class RaceCheck implements Observer {
                     .findFirst()
                     .orElseThrow();
             Run.Stamp stamp = run.stamp();
-            if (!agents.exits(owner).isOrderedBefore(agents, stamp.agent(), remote.lane(), stamp.time())) {
-                Warp warp = stamp.warp();
+            if (!agents.exits(owner).isOrderedBefore(agents.key(), stamp.agent(), remote.lane(), stamp.time())) {
+                Warp warp = agents.warp(stamp.agent());
                 warp.report(warp.fault(
                         Fault.Kind.RACE,
                         stamp.step(),
@@ -135,7 +135,7 @@ public final class RaceCheck implements Observer {
         if (async != null && async.owner() != null && async.location() != null) {
             agent = order.cluster().barrier(async.owner());
             time = async.number() + 1;
-            order.cluster().location(async.location()).advance(order.cluster(), agent, time);
+            order.cluster().location(async.location()).advance(order.cluster().key(), agent, time);
         } else if (async != null) {
             agent = order.agent(async.group());
             time = async.number() + 1;
@@ -146,15 +146,15 @@ public final class RaceCheck implements Observer {
             int lanes = part == 0 ? mask & strong : mask & ~strong;
             if (lanes != 0) {
                 Run.Stamp stamp = new Run.Stamp(
-                        order.cluster(),
+                        order.cluster().key(),
                         agent,
                         time,
                         part == 0,
                         access.blockScope,
                         access.isVolatile,
-                        async != null,
+                        async == null ? null : async.group(),
                         access.kind,
-                        warp,
+                        order.origin(),
                         step);
                 recordAll(warp, lanes, mask, access, stamp, order, wide);
             }
@@ -223,7 +223,7 @@ public final class RaceCheck implements Observer {
         Shadow shadow = shadow(block);
         Shadow.Conflict conflict;
         synchronized (shadow) {
-            conflict = shadow.record(run, order, block);
+            conflict = shadow.record(run, order, new Shadow.Where(warp, block));
         }
         if (conflict != null && (!conflict.harmless() || warp.collects())) {
             warp.report(race(warp, run, lane, block, conflict));
@@ -269,8 +269,8 @@ public final class RaceCheck implements Observer {
         Run.Stamp stamp = other.stamp();
         int lane = mine.stamp().isAsync() ? firstLane : conflict.laterLane();
         // a thread waits for its own cp.async; between threads there must also be a barrier, waited for or not
-        boolean betweenThreads = stamp.agent() == of(stamp.warp()).agent(Async.Group.CP_ASYNC)
-                && (stamp.warp() != warp || conflict.earlierLane() != lane);
+        boolean betweenThreads = stamp.async() == Async.Group.CP_ASYNC
+                && (stamp.origin() != mine.stamp().origin() || conflict.earlierLane() != lane);
         Fault.Kind kind = stamp.isAsync() && !betweenThreads ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
         boolean isFlag = mine.stamp().isVolatile() && stamp.isVolatile();
         Fault.Severity severity =
@@ -287,10 +287,10 @@ public final class RaceCheck implements Observer {
                                 + " by line "
                                 + stamp.step().source().line() + origin(stamp.step()) + " (\""
                                 + stamp.step().source().text() + "\") of block "
-                                + stamp.warp().cta().index() + ", thread "
-                                + stamp.warp().threadOf(conflict.earlierLane()))
+                                + stamp.origin().block() + ", thread "
+                                + stamp.origin().thread(conflict.earlierLane()))
                 .as(severity)
-                .after(stamp.warp().site(stamp.step(), conflict.earlierLane()));
+                .after(stamp.origin().site(stamp.step(), conflict.earlierLane()));
     }
 
     private static String origin(Step step) {
@@ -362,6 +362,6 @@ public final class RaceCheck implements Observer {
     @Override
     public void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {
         HappensBefore order = of(warp);
-        order.cluster().location(location).advance(order.cluster(), order.agent(group), number, mask);
+        order.cluster().location(location).advance(order.cluster().key(), order.agent(group), number, mask);
     }
 }

@@ -1,8 +1,10 @@
 package org.contrastive4j.internal.sim.check;
 
 import org.contrastive4j.internal.sim.exec.Access;
+import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Accesses of one instruction that one object stands for: neighbouring lanes that access neighbouring bytes, or lanes
@@ -20,6 +22,7 @@ record Run(Stamp stamp, int from, int bytes, int firstLane, int lanes, boolean t
      *
      * @param cluster whose agent made them
      * @param time of the agent
+     * @param async kind of asynchronous work that makes the accesses; null for the instruction itself
      * @param strong whether they do not race with strong accesses
      * @param isVolatile whether the instruction is {@code .volatile}
      * @param blockScope whether they are strong among the threads of one block only
@@ -31,10 +34,14 @@ record Run(Stamp stamp, int from, int bytes, int firstLane, int lanes, boolean t
             boolean strong,
             boolean blockScope,
             boolean isVolatile,
-            boolean isAsync,
+            Async.@Nullable Group async,
             Access.Kind kind,
-            Warp warp,
-            Step step) {}
+            Origin origin,
+            Step step) {
+        boolean isAsync() {
+            return async != null;
+        }
+    }
 
     /** Offset behind the last byte. */
     int to() {

@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.sim.check;
 
 import org.contrastive4j.internal.sim.exec.Access;
-import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Warp;
 
 /** Finds unordered writes that store the same value in the same bytes, which does no harm. */
@@ -9,19 +8,19 @@ final class SameValue {
     private SameValue() {}
 
     /** Whether two stores, the later about to be executed, store the same. */
-    static boolean isStored(Run earlier, int earlierLane, Run later, int lane, Region region) {
+    static boolean isStored(Run earlier, int earlierLane, Run later, int lane, Shadow.Where where) {
         if (!isPlainStore(earlier)
                 || !isPlainStore(later)
                 || earlier.bytes() != later.bytes()
                 || earlier.at(earlierLane) != later.at(lane)) {
             return false;
         }
-        Warp warp = later.stamp().warp();
+        Warp warp = where.warp();
         Access access = warp.access();
         if (earlier.stamp() == later.stamp()) {
             return access.value(warp, earlierLane) == access.value(warp, lane);
         }
-        return access.storesWhatIsThere(warp, lane, region, later.at(lane));
+        return access.storesWhatIsThere(warp, lane, where.region(), later.at(lane));
     }
 
     private static boolean isPlainStore(Run run) {

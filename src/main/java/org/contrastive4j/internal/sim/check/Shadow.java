@@ -7,6 +7,7 @@ import java.util.List;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Region;
+import org.contrastive4j.internal.sim.exec.Warp;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -54,6 +55,9 @@ final class Shadow {
         }
     }
 
+    /** The warp that makes an access now, and the region that it accesses. */
+    record Where(Warp warp, Region region) {}
+
     Shadow(Grid grid, int bytes) {
         this.grid = grid;
         this.bytes = bytes;
@@ -88,7 +92,7 @@ final class Shadow {
 
     /** Notes accesses; returns an earlier one that one of them races with, or null. */
     @Nullable
-    Conflict record(Run run, HappensBefore order, Region region) {
+    Conflict record(Run run, HappensBefore order, Where where) {
         Conflict first = null;
         for (int line = run.from() / LINE; line * LINE < run.to(); line++) {
             int from = line * LINE;
@@ -98,7 +102,7 @@ final class Shadow {
             }
             int grain = Math.max(run.from() - from, 0) / GRAIN;
             for (; grain < GRAINS && from + grain * GRAIN < run.to(); grain++) {
-                first = Conflict.worse(first, record(line, grain, run, order, region));
+                first = Conflict.worse(first, record(line, grain, run, order, where));
             }
         }
         return first;
@@ -157,14 +161,14 @@ final class Shadow {
         return grains;
     }
 
-    private @Nullable Conflict record(int line, int grain, Run run, HappensBefore order, Region region) {
+    private @Nullable Conflict record(int line, int grain, Run run, HappensBefore order, Where where) {
         int from = line * LINE + grain * GRAIN;
         boolean reading = run.stamp().kind() == Access.Kind.READ;
         Object write = entry(writes, line, grain);
         Object read = entry(reads, line, grain);
-        Conflict conflict = find(write, from, run, order, region);
+        Conflict conflict = find(write, from, run, order, where);
         if (!reading) {
-            conflict = Conflict.worse(conflict, find(read, from, run, order, region));
+            conflict = Conflict.worse(conflict, find(read, from, run, order, where));
             cells(writes, line)[grain] = added(write, from, run, order);
             if (read != null) {
                 cells(reads, line)[grain] = remaining(read, from, run);
@@ -183,22 +187,22 @@ final class Shadow {
     }
 
     private static @Nullable Conflict find(
-            @Nullable Object entry, int from, Run run, HappensBefore order, Region region) {
+            @Nullable Object entry, int from, Run run, HappensBefore order, Where where) {
         if (entry instanceof Run earlier) {
-            return conflict(earlier, from, run, order, region);
+            return conflict(earlier, from, run, order, where);
         }
         Conflict found = null;
         if (entry != null) {
             for (Run earlier : list(entry)) {
-                found = Conflict.worse(found, conflict(earlier, from, run, order, region));
+                found = Conflict.worse(found, conflict(earlier, from, run, order, where));
             }
         }
         return found;
     }
 
-    private static @Nullable Conflict conflict(Run earlier, int from, Run later, HappensBefore order, Region region) {
+    private static @Nullable Conflict conflict(Run earlier, int from, Run later, HappensBefore order, Where where) {
         boolean inScope = !earlier.stamp().blockScope() && !later.stamp().blockScope()
-                || earlier.stamp().warp().cta() == later.stamp().warp().cta();
+                || earlier.stamp().origin().isOfSameBlock(later.stamp().origin());
         if (earlier.stamp().strong() && later.stamp().strong() && inScope) {
             return null;
         }
@@ -213,7 +217,7 @@ final class Shadow {
             for (int others = earlier.lanesOf(start, end); others != 0; others &= others - 1) {
                 int other = Integer.numberOfTrailingZeros(others);
                 if (!isOrdered(earlier, other, order, lane)) {
-                    boolean same = SameValue.isStored(earlier, other, later, lane, region);
+                    boolean same = SameValue.isStored(earlier, other, later, lane, where);
                     found = Conflict.worse(found, new Conflict(earlier, other, lane, same));
                 }
             }
