@@ -46,8 +46,8 @@ public final class PairDataset {
     }
 
     /**
-     * Opens a folder with captions.tsv, captions.csv or captions.txt (Flickr8k), a folder of .tar or .tar.gz shards, one
-     * such file, or the shards of a pattern such as {@code {00000..00041}.tar}.
+     * Opens a folder with captions.tsv, captions.csv or captions.txt (Flickr8k), a folder of .tar or .tar.gz shards,
+     * one such file, or the shards of a pattern such as {@code {00000..00041}.tar}.
      *
      * @param path of the data
      * @param strict refuse the data set instead of leaving out what cannot be used
