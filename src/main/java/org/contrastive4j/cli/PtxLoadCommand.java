@@ -20,7 +20,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Tells which of many PTX files the simulator loads. */
+/**
+ * Tells which of many PTX files the simulator loads.
+ *
+ * <p>Tested by {@code PtxRunTest}.
+ */
 @Command(
         name = "load",
         mixinStandardHelpOptions = true,

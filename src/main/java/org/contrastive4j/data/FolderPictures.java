@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Picture files of a folder, and rectangles of sheets ({@code sheet.png#xywh=64,32,32,32}). A sheet stays decoded while
  * memory allows.
+ *
+ * <p>Tested by {@code PairDatasetTest}.
  */
 final class FolderPictures {
     private static final Pattern FRAGMENT = Pattern.compile("(.*)#xywh=(\\d{1,9}),(\\d{1,9}),(\\d{1,9}),(\\d{1,9})");

@@ -281,7 +281,7 @@ class ShardsTest {
         fuzzJson(300, 1);
     }
 
-    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    /** {@code -Dfuzz.cases=100000} runs that many cases. */
     @Test
     @Tag("exhaustive")
     void damagedJson_manyCases() throws IOException {

@@ -15,14 +15,14 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * One backend and the tensors of one test, all freed by {@link #close}. Every tensor lies at an offset inside a larger
- * storage, with guard elements around it, so that a kernel that forgets the offset or writes beyond the end is caught.
+ * One backend and the tensors of one test, all freed by {@link #close}. Every tensor is at an offset of a larger
+ * storage and has guard elements around it, which detects kernels that ignore the offset or write out of bounds.
  */
 public final class TensorFixture implements AutoCloseable {
-    private static final double GUARD_VALUE = 12288; // which every type holds
+    private static final double GUARD_VALUE = 12288; // representable in every type
 
     public final Ops ops;
-    /** Type that represents all input numbers of a test, so that it and its f64 reference start with equal numbers. */
+    /** Type that represents all initial values, so that this fixture and its f64 reference have the same ones. */
     private final DType grid;
 
     private final List<Tensor> guarded = new ArrayList<>();
@@ -53,14 +53,14 @@ public final class TensorFixture implements AutoCloseable {
         random = new Random(seed);
     }
 
-    /** Normal numbers that f32, and the type of activations, hold exactly. */
+    /** Returns normally distributed values that f32 and the type of activations represent. */
     public double[] normal(int count) {
         double[] values = new double[count];
         Arrays.setAll(values, i -> random.nextGaussian());
         return exact(values);
     }
 
-    /** The nearest numbers that f32, and the type of activations, hold exactly; not too small for them. */
+    /** Returns the nearest values that f32 and the type of activations represent. */
     public double[] exact(double... values) {
         int bits = grid == DType.BF16 ? 7 : grid == DType.F16 ? 10 : 23;
         double[] near = values.clone();
@@ -71,12 +71,12 @@ public final class TensorFixture implements AutoCloseable {
         return near;
     }
 
-    /** A tensor of activations. */
+    /** Returns a tensor of activations. */
     public Tensor tensor(double[] values, int... dims) {
         return tensor(ops.dtype(), values, dims);
     }
 
-    /** A tensor of the type of parameters. */
+    /** Returns a tensor of the type of parameters. */
     public Tensor parameter(double[] values, int... dims) {
         return tensor(ops.parameterDtype(), values, dims);
     }
@@ -91,12 +91,12 @@ public final class TensorFixture implements AutoCloseable {
         return whole.rows(guard, guard + values.length).reshape(shape.dims());
     }
 
-    /** A tensor of NaN: what is not written, or is read before, shows. */
+    /** Returns a tensor of activations filled with NaN, which shows elements that are not written or read too early. */
     public Tensor poisoned(int... dims) {
         return tensor(nan(dims), dims);
     }
 
-    /** The same of the type of parameters. */
+    /** Returns a tensor of the type of parameters filled with NaN. */
     public Tensor poisonedParameter(int... dims) {
         return parameter(nan(dims), dims);
     }
@@ -117,9 +117,8 @@ public final class TensorFixture implements AutoCloseable {
     }
 
     /**
-     * |given - expected| at most {@code units} of the backend's precision (of f32 where activations are of 16
-     * bits) times 1 + |expected|, and where the tensor is of 16 bits half of the distance to the next number;
-     * element by element.
+     * Checks each element: |given - expected| is at most {@code units} of the backend's precision (of f32 for 16-bit
+     * activations) times 1 + |expected|; for a 16-bit tensor, plus half a unit in the last place.
      */
     public void assertClose(String what, double[] expected, Tensor given, double units) {
         assertClose(what, expected, given.toDoubles(), given.dtype(), units);
@@ -129,12 +128,12 @@ public final class TensorFixture implements AutoCloseable {
         assertClose(what, expected, given, ops.parameterDtype(), units);
     }
 
-    /** What may be wrong with a slope that this tensor holds, relative to 1 + its size. */
+    /** Returns the tolerance of a derivative in this tensor, relative to 1 + its magnitude. */
     public double slopeTolerance(Tensor gradient) {
         return ops.dtype() == DType.F64 ? 1e-10 : 1e-5 + rounding(gradient.dtype());
     }
 
-    /** Half of the distance to the next number of a type of 16 bits, of the number; 0 of others. */
+    /** Returns half a unit in the last place of a 16-bit type relative to the value; 0 for other types. */
     public static double rounding(DType dtype) {
         return dtype == DType.BF16 ? 0x1p-8 : dtype == DType.F16 ? 0x1p-11 : 0;
     }
@@ -161,7 +160,7 @@ public final class TensorFixture implements AutoCloseable {
         assertArrayEquals(expected.toDoubles(), actual.toDoubles(), what + " on " + ops.name());
     }
 
-    /** Checks the guards, then frees all. */
+    /** Checks the guards and frees all tensors. */
     @Override
     public void close() {
         for (Tensor whole : guarded) {

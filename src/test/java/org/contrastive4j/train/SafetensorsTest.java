@@ -301,7 +301,7 @@ class SafetensorsTest {
         fuzz(500, 1);
     }
 
-    /** {@code -Dfuzz.cases=100000} runs as many cases as wanted. */
+    /** {@code -Dfuzz.cases=100000} runs that many cases. */
     @Test
     @Tag("exhaustive")
     void damagedHeaders_manyCases() throws IOException {
