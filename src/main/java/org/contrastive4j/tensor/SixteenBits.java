@@ -11,8 +11,8 @@ final class SixteenBits {
     }
 
     /**
-     * Returns the nearest number of the type, ties to even, rounded once. Magnitudes beyond the largest become
-     * infinity.
+     * Returns the bits of the nearest number of the type, ties to even, rounded once. A magnitude that rounds beyond
+     * the largest finite number gives infinity; every NaN gives 0x7FFF.
      */
     static short encode(double value, DType dtype) {
         if (value != value) {
@@ -23,7 +23,8 @@ final class SixteenBits {
         int smallest = 1 - (infinity >> mantissa + 1); // exponent of the smallest normal number: 1 - bias
         double magnitude = Math.abs(value);
         int exponent = Math.max(Math.getExponent(magnitude), smallest);
-        // the leading 1 of a normal number, and a carry of the rounding, raise the exponent by addition
+        // The field of a normal number is exponent - smallest + 1. The leading 1 of the rounded mantissa adds that 1,
+        // and a carry of the rounding adds another; a subnormal number has no leading 1, so its field is 0.
         int bits = Double.isInfinite(magnitude)
                 ? infinity
                 : Math.min(
@@ -33,7 +34,9 @@ final class SixteenBits {
         return (short) (Double.doubleToRawLongBits(value) < 0 ? bits | 0x8000 : bits);
     }
 
-    /** Returns the number that the bits stand for; exact. */
+    /**
+     * Returns the number that the bits stand for; exact. In F16 the unit of the fraction is 2^(max(1, exponent) - 25).
+     */
     static float decode(short bits, DType dtype) {
         if (dtype == DType.BF16) {
             return Float.intBitsToFloat(bits << 16);

@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Draws the tables of a {@link ComparisonReport} as SVG files for Markdown pages.
+ * Draws the recall of a {@link ComparisonReport} as SVG text, for files that Markdown pages show.
  *
  * <p>Tested by {@code ComparisonTest}.
  */
@@ -14,11 +14,11 @@ final class ComparisonPlots {
     private static final List<String> COLOURS =
             List.of("#0060b0", "#c04000", "#208040", "#8040a0", "#a08000", "#008090", "#d03080", "#606060");
     private static final int WIDTH = 960;
-    private static final int LEFT = 180;
+    private static final int LEFT = 180; // LEFT and RIGHT: ends of the recall axis of byLoss
     private static final int RIGHT = 930;
     private static final int TOP = 40;
     private static final int LANE = 12; // height of one loss at one batch size
-    private static final int PLOT = 360; // height of the curves
+    private static final int PLOT = 360; // height of the plot area of byBatch
 
     private ComparisonPlots() {}
 
@@ -61,7 +61,7 @@ final class ComparisonPlots {
         return svg.append("</svg>\n").toString();
     }
 
-    /** Draws recall over batch size, one curve for each loss, with bars of one standard deviation. */
+    /** Draws mean recall over batch size, a curve for each loss, with error bars of one standard deviation. */
     static String byBatch(ComparisonReport report, String split) {
         List<String> losses = report.comparison().losses();
         List<Integer> batches = report.comparison().batches().stream().sorted().toList();
@@ -109,7 +109,7 @@ final class ComparisonPlots {
         return svg.append("</svg>\n").toString();
     }
 
-    /** Returns the upper end of the axis: the next multiple of 4 above every value. */
+    /** Returns the upper end of the axis: a multiple of 4 (byLoss has 4 intervals), 2% or more above every value. */
     private static double scale(ComparisonReport report, String split) {
         double most = 0;
         for (String loss : report.comparison().losses()) {
@@ -123,10 +123,12 @@ final class ComparisonPlots {
         return 4 * Math.ceil(Math.max(1, most * 1.02) / 4);
     }
 
+    /** Returns the x of a recall in byLoss. */
     private static double x(double value, double top) {
         return LEFT + (RIGHT - LEFT) * value / top;
     }
 
+    /** Returns the x of a batch size in byBatch: logarithmic from 90 to 730, or the middle for a single size. */
     private static double across(int batch, List<Integer> batches) {
         double from = Math.log(batches.get(0));
         double to = Math.log(batches.get(batches.size() - 1));

@@ -10,8 +10,8 @@ import org.contrastive4j.device.PtxModule.PtxException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}
- * marks are followed.
+ * Splits PTX text into tokens. Comments, {@code .loc}, {@code .file} and {@code #line} give none: {@code .loc} and
+ * {@code .file} set the origin of the tokens that follow, {@code #line} sets their file and line.
  *
  * <p>Tested by {@code ParserTest}.
  */
@@ -36,7 +36,13 @@ final class Lexer {
         this.text = text;
     }
 
-    /** @throws PtxException at a character that no token begins with, or an unfinished comment or string */
+    /**
+     * Returns the tokens of the text, an END last.
+     *
+     * @param file name of the text in positions, until a {@code #line} names another
+     * @throws PtxException at a character that no token begins with, a point without a name, an unfinished comment or
+     *     string, or a preprocessor line other than {@code #line}
+     */
     static List<Token> tokens(String file, String text) {
         Lexer lexer = new Lexer(file, text);
         lexer.run();
@@ -109,7 +115,8 @@ final class Lexer {
                     || c == '\t'
                     || c == '\r'
                     || c == '\f'
-                    || c == 0 && text.substring(at).isBlank()) {
+                    || c == 0
+                            && text.substring(at).chars().allMatch(rest -> rest == 0 || Character.isWhitespace(rest))) {
                 at++;
             } else if (text.startsWith("//", at)) {
                 skipLine();
@@ -169,10 +176,12 @@ final class Lexer {
         add(Token.Kind.NUMBER, start, text.substring(start, at));
     }
 
+    /** Whether a point belongs to the number; before a letter it begins the next token, as in {@code 1.f32}. */
     private boolean isFraction() {
         return text.charAt(at) == '.' && (at + 1 >= text.length() || !isWordStart(text.charAt(at + 1)));
     }
 
+    /** Only after a point: {@code 1.5e-3} is one number, the hexadecimal {@code 0x1E-3} a difference. */
     private boolean isExponentSign(int start) {
         char c = text.charAt(at);
         char before = text.charAt(at - 1);
@@ -216,6 +225,7 @@ final class Lexer {
         }
     }
 
+    /** Whether a {@code ::} continues the word, as in {@code .shared::cta}. */
     private boolean isDoubleColon() {
         return text.startsWith("::", at) && at + 2 < text.length() && isWord(text.charAt(at + 2));
     }

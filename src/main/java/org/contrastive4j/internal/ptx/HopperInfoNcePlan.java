@@ -19,14 +19,14 @@ final class HopperInfoNcePlan {
     private static final int MAX_REDUCTION_LENGTH = 65_536;
     /**
      * Feature width from which storing logits is predicted to be faster than computing them twice: 4 bytes of memory
-     * traffic for each pair at 4.3 TB/s against 2 d flops at 690 TFLOP/s.
+     * traffic for each pair (16 bits written and read) at 4.3 TB/s against 2 d flops at 690 TFLOP/s.
      */
     private static final int MIN_WIDTH_TO_STORE_LOGITS = 320;
 
     private static final long ALIGNMENT = 256;
     /**
-     * Bytes of the partial sums of G times logits that the kernel writes for one work item, which has at least one
-     * tile of G: eight f32.
+     * Bytes of the partial sums of G times logits that the kernel writes for one work item: eight f32. A work item
+     * has at least one tile of G, so counting them for each tile is an upper bound.
      */
     private static final long DOT_BYTES = 32;
     /** Bytes of one tile of G: 16 bits for each pair, and its partial sums. */
@@ -42,14 +42,14 @@ final class HopperInfoNcePlan {
     final boolean stored;
     /** Rows of a stripe of the forward pass. */
     final int forwardRows;
-    /** Rows of a block of G. */
+    /** Rows of the largest block of G. */
     final int rows;
-    /** Columns of a block of G. */
+    /** Columns of the largest block of G. */
     final int columns;
 
     /** {@link HopperInfoNceLaunches#SCALARS_BYTES}: the scalars that the kernels share. */
     final long scalars;
-    /** f64: sum of G times logits, the gradient of the logarithm of the scale before its factor. */
+    /** f64: sum of G times logits; times the factor that G leaves out, the gradient of the logarithm of the scale. */
     final long scaleGradientSum;
     /** Normalised X, packed in 16 bits. */
     final long x;
@@ -65,15 +65,18 @@ final class HopperInfoNcePlan {
     final long columnSums;
     /** f32 [padded m]: maximum of each column. */
     final long columnMax;
-    /** {@link HopperInfoNceLaunches#OWN_BYTES} for each column: statistics of the rows whose target it is. */
+    /** {@link HopperInfoNceLaunches#OWN_BYTES} for each column: statistics of the rows whose target is this column. */
     final long ownTarget;
     /** f32 [n]: factor of each row of G. */
     final long rowFactors;
     /** f32 [m]: factor of each column of G. */
     final long columnFactors;
-    /** f32 [n]: G of each row and its target. */
+    /** f32 [n]: element of G at the target of each row. */
     final long targetGradients;
-    /** {@link HopperInfoNceLaunches#BLOCK_SUM_BYTES} for each block of rows: partial sums of the result. */
+    /**
+     * {@link HopperInfoNceLaunches#BLOCK_SUM_BYTES} for every {@link HopperInfoNceLaunches#SUMMED_ROWS} rows: partial
+     * sums of the result.
+     */
     final long blockSums;
     /** Row statistics of one stripe, for each column tile. */
     final long rowStatistics;
@@ -94,9 +97,9 @@ final class HopperInfoNcePlan {
      * Chooses the partition and the layout.
      *
      * @param stripeBytes budget in bytes. Without stored logits, the statistics of a stripe and the gradients of a
-     *     block share memory, and each is limited to the budget. With stored logits, the budget is the limit of the
-     *     logits of all pairs plus the statistics of a stripe. The smallest stripe and block are used if the budget is
-     *     less than their sizes.
+     *     block share memory, and each is limited to the budget. With stored logits, the logits of all pairs and the
+     *     statistics of a stripe together are limited to it. If even the smallest stripe or block exceeds the budget,
+     *     the smallest is used.
      */
     HopperInfoNcePlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
         fullTiling = Objects.requireNonNull(HopperTiling.of(n, m, d, multiprocessors), "no tiling suits these sizes");

@@ -47,7 +47,6 @@ class SignaturesTest {
     @Test
     void of_invalidParameter_namesItsLine() {
         for (String parameter : List.of(
-                ".param .texref t",
                 ".param .u33 x",
                 ".param .pred p",
                 "u32 x",

@@ -262,7 +262,8 @@ class InfoNceMutationTest {
     /** Each body has a mutation in at least one of its types. */
     @Test
     void everyKernelBody_hasMutation() {
-        TreeSet<String> changed = Stream.of(changes(), OpsMutationTest.changes(), PairTileMutationTest.changes())
+        TreeSet<String> changed = Stream.of(
+                        changes(), OpsMutationTest.changes(), PairTileMutationTest.changes(), RawRowsTest.changes())
                 .flatMap(List::stream)
                 .map(Change::name)
                 .collect(Collectors.toCollection(TreeSet::new));

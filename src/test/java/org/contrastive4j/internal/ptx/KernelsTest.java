@@ -124,7 +124,7 @@ class KernelsTest {
             assertTrue(next >= at, "header of " + name + " has no " + section + " in order");
             at = next;
         }
-        assertTrue(name.matches("[a-z_]+_(t?f32|bf16|f16)(_[a-z0-9]+)*"), name);
+        assertTrue(name.matches("[a-z_]+_(t?f32|f64|s32|bf16|f16)(_[a-z0-9]+)*"), name);
         assertTrue(Kernels.text(name).contains(".version 8.0\n.target sm_80\n.address_size 64\n"), name);
     }
 

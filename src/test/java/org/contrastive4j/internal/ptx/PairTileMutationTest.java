@@ -90,6 +90,7 @@ class PairTileMutationTest {
                         "mov.f64 %rounded, 0d0000000000000000;"),
                 new Change("scalars_split", "testp.infinite.f32 %is, %large", 0, "testp.notanumber.f32 %is, %large"),
                 new Change("scalars_read_s32", "cvt.rn.f64.s32 %widened", 0, "cvt.rn.f64.u32 %widened"),
+                new Change("scalars_read", "cvt.f64.f32 %widened", 0, "cvt.rn.f64.s32 %widened"),
                 new Change("scalars_add", "mul.f64 %addend, %addend, %factor;", 0, ""),
                 new Change("scalars_products_f64", "add.s64 %y, %y, 128", 0, "add.s64 %y, %y, 124"),
                 new Change("scalars_products_f64", "%high, %high, 2, 31", 0, "%high, %high, 1, 31"));

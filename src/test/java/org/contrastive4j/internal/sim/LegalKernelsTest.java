@@ -318,7 +318,8 @@ final class LegalKernelsTest {
 
     @Test
     void sameValue_writtenByAllThreads_isLegal() {
-        int[] result = run(Launch.of(2, 64), 1, kernel("", """
+        // many blocks, which run on several host threads
+        int[] result = run(Launch.of(64, 64), 1, kernel("", """
                 st.global.u32 [%rd0], 1;
                 ret;"""));
         assertArrayEquals(new int[] {1}, result);

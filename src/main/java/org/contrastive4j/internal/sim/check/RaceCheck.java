@@ -142,6 +142,8 @@ public final class RaceCheck implements Observer {
         }
         int strong = access.strong ? strongLanes(access, order, mask) : 0;
         boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
+        boolean oneValue = async == null && step.isStore() && access.storesOneValue(warp, mask);
+        long value = oneValue ? access.value(warp, Integer.numberOfTrailingZeros(mask)) : 0;
         for (int part = 0; part < 2; part++) {
             int lanes = part == 0 ? mask & strong : mask & ~strong;
             if (lanes != 0) {
@@ -155,7 +157,9 @@ public final class RaceCheck implements Observer {
                         async == null ? null : async.group(),
                         access.kind,
                         order.origin(),
-                        step);
+                        step,
+                        oneValue,
+                        value);
                 recordAll(warp, lanes, mask, access, stamp, order, wide);
             }
         }

@@ -26,6 +26,8 @@ record Run(Stamp stamp, int from, int bytes, int firstLane, int lanes, boolean t
      * @param strong whether they do not race with strong accesses
      * @param isVolatile whether the instruction is {@code .volatile}
      * @param blockScope whether they are strong among the threads of one block only
+     * @param storesOneValue whether all lanes store the same element
+     * @param value that element
      */
     record Stamp(
             Object cluster,
@@ -37,7 +39,9 @@ record Run(Stamp stamp, int from, int bytes, int firstLane, int lanes, boolean t
             Async.@Nullable Group async,
             Access.Kind kind,
             Origin origin,
-            Step step) {
+            Step step,
+            boolean storesOneValue,
+            long value) {
         boolean isAsync() {
             return async != null;
         }

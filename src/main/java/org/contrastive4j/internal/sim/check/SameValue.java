@@ -20,6 +20,9 @@ final class SameValue {
         if (earlier.stamp() == later.stamp()) {
             return access.value(warp, earlierLane) == access.value(warp, lane);
         }
+        if (earlier.stamp().storesOneValue() && access.storesOneValue(warp, 1 << lane)) {
+            return earlier.stamp().value() == access.value(warp, lane); // it may not be in memory yet
+        }
         return access.storesWhatIsThere(warp, lane, where.region(), later.at(lane));
     }
 

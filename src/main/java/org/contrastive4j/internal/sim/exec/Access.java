@@ -70,6 +70,20 @@ public final class Access {
         return true;
     }
 
+    /** Returns whether this is a store of one element, the same in all lanes. */
+    public boolean storesOneValue(Warp warp, int mask) {
+        if (rows == null || rows.length != 1 || kind != Kind.WRITE) {
+            return false;
+        }
+        long first = value(warp, Integer.numberOfTrailingZeros(mask));
+        for (int left = mask; left != 0; left &= left - 1) {
+            if (value(warp, Integer.numberOfTrailingZeros(left)) != first) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** Returns what a store writes, for comparison: a hash where it has more than one element. */
     public long value(Warp warp, int lane) {
         long value = 0;

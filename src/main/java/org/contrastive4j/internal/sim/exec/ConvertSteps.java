@@ -8,7 +8,8 @@ import org.contrastive4j.internal.parse.Type;
 import org.jspecify.annotations.Nullable;
 
 /**
- * cvt between all types, with one rounding.
+ * The instruction cvt, each result rounded once. A variant that the simulator does not know gives null, which
+ * {@link Decoder#of} reports as an error.
  *
  * <p>Tested by {@code ConvertTest}.
  */
@@ -44,7 +45,7 @@ final class ConvertSteps {
         return Lanewise.one(d, a, to.isFloat() ? realToReal(in, to, from) : spread(o, to, realToWhole(in, to, from)));
     }
 
-    /** A signed result in a wider register keeps its sign. */
+    /** Sign-extends a signed result where the destination register is wider than the result's type. */
     private static Lanewise.One spread(Operands o, Type to, Lanewise.One f) {
         Type register = o.declared(0);
         if (!to.isSigned() || register == null || register.bytes() <= to.bytes()) {
@@ -53,7 +54,10 @@ final class ConvertSteps {
         return a -> Numbers.mask(Numbers.signed(f.of(a), to.bytes()), register.bytes());
     }
 
-    /** Two 32-bit numbers, saturated, next to each other: in 16 bits each, or in 8 above the low half of a third. */
+    /**
+     * cvt.pack: two 32-bit integers, saturated to 16 or 8 bits each, the first above the second. With 8 bits, the upper
+     * half of the result is the low half of the third operand.
+     */
     private static @Nullable Step packWhole(Instruction in, Operands o, List<Type> types) {
         Type to = types.get(0);
         Lanewise.One one = wholeToWhole(to, Type.S32, true);
@@ -70,7 +74,7 @@ final class ConvertSteps {
                         d, a, b, o.source(3, Type.B32), (x, y, z) -> (z & 0xFFFF) << 16 | one.of(x) << 8 | one.of(y));
     }
 
-    /** Two numbers into one register: the first operand is the upper half. */
+    /** Two numbers in one register: from two operands, the first in the upper half, or from a register of two. */
     private static @Nullable Step pack(Instruction in, Operands o, Type to, Type from) {
         Type half =
                 switch (to) {
@@ -120,6 +124,10 @@ final class ConvertSteps {
         };
     }
 
+    /**
+     * A double that had to round a 64-bit integer is made odd (see {@link Numbers#odd}), so that encode rounds
+     * correctly.
+     */
     private static Lanewise.One wholeToReal(Type to, Type from, Numbers.Rounding rounding, boolean saturate) {
         return a -> {
             long v = Numbers.whole(a, from);
@@ -139,6 +147,9 @@ final class ConvertSteps {
         };
     }
 
+    /**
+     * With .satfinite, overflow gives the largest finite number. E4M3 has no infinity, so overflow shows as NaN there.
+     */
     private static Lanewise.One realToReal(Instruction in, Type to, Type from) {
         Numbers.Rounding rounding = Decoder.rounding(in);
         boolean whole = in.has(".rni") || in.has(".rzi") || in.has(".rmi") || in.has(".rpi");
@@ -188,7 +199,7 @@ final class ConvertSteps {
         };
     }
 
-    /** Out of range saturates; NaN gives 0, and only the top bit where either side has 64 bits. */
+    /** Numbers out of range saturate. NaN gives 0, or only the top bit set if the source or the result has 64 bits. */
     private static Lanewise.One realToWhole(Instruction in, Type to, Type from) {
         Numbers.Rounding rounding = Decoder.rounding(in);
         boolean flush = in.has(".ftz");
