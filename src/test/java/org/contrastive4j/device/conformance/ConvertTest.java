@@ -290,16 +290,20 @@ class ConvertTest {
                                         finite(format, relu, Format.F16.toDouble(x[0] & 0xffff))))
                         .from(90));
             }
-            rows.add(Row.of(
-                            "cvt.rn.f16x2." + kind.ptx(),
-                            Kind.F16X2,
-                            List.of(kind),
-                            x -> Outcome.packed(
-                                    16,
-                                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] >>> 8)),
-                                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] & 0xff))))
-                    .from(90)
-                    .on(Samples.all16()));
+            for (boolean relu : new boolean[] {false, true}) {
+                Arithmetic exact = Arithmetic.of(Format.F16, Mode.RN);
+                Arithmetic arithmetic = relu ? exact.withRelu() : exact;
+                rows.add(Row.of(
+                                (relu ? "cvt.rn.relu.f16x2." : "cvt.rn.f16x2.") + kind.ptx(),
+                                Kind.F16X2,
+                                List.of(kind),
+                                x -> Outcome.packed(
+                                        16,
+                                        arithmetic.convert(format.toDouble(x[0] >>> 8)),
+                                        arithmetic.convert(format.toDouble(x[0] & 0xff))))
+                        .from(90)
+                        .on(Samples.all16()));
+            }
         }
     }
 

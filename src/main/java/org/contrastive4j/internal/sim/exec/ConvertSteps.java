@@ -26,12 +26,15 @@ final class ConvertSteps {
         if (in.has(".pack")) {
             return packWhole(in, o, types);
         }
+        if (in.has(".rs") || in.has(".scaled")) {
+            return null;
+        }
         Type to = types.get(0);
         Type from = types.get(types.size() - 1);
         if (to == Type.F16X2 || to == Type.BF16X2 || to == Type.E4M3X2 || to == Type.E5M2X2) {
             return pack(in, o, to, from);
         }
-        if (from == Type.E4M3X2 || from == Type.E5M2X2 || in.has(".rs") || in.has(".scaled")) {
+        if (from == Type.E4M3X2 || from == Type.E5M2X2) {
             return null;
         }
         int d = o.destination(0);
@@ -90,13 +93,8 @@ final class ConvertSteps {
             return Lanewise.one(d, o.source(1, Type.B32), a -> one.of(a >>> 16) << bits | one.of(a & 0xFFFF));
         }
         if (from == Type.E4M3X2 || from == Type.E5M2X2) {
-            Type small = from == Type.E4M3X2 ? Type.E4M3 : Type.E5M2;
-            return Lanewise.one(
-                    d,
-                    o.source(1, Type.B16),
-                    a -> Numbers.encode(Numbers.decode(a & 0xFF, small), half, Numbers.Rounding.NEAREST)
-                            | Numbers.encode(Numbers.decode(a >>> 8 & 0xFF, small), half, Numbers.Rounding.NEAREST)
-                                    << 16);
+            Lanewise.One one = realToReal(in, half, from == Type.E4M3X2 ? Type.E4M3 : Type.E5M2);
+            return Lanewise.one(d, o.source(1, Type.B16), a -> one.of(a >>> 8 & 0xFF) << bits | one.of(a & 0xFF));
         }
         if (from != Type.F32) {
             return null;
