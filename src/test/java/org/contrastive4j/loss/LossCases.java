@@ -15,6 +15,9 @@ import org.contrastive4j.tensor.Tensor;
 
 /** Every loss with every kind of label it takes, and what it comes to by definition. */
 final class LossCases {
+    /** Added to the limit of a guide, see {@link PairPolicy}. */
+    private static final double LIMIT_ROUNDING = 1e-6;
+
     private LossCases() {}
 
     /** What a batch is labelled with. */
@@ -263,7 +266,8 @@ final class LossCases {
                     double limit = Double.POSITIVE_INFINITY;
                     if (guideRows != null && partner[k] >= 0) {
                         double own = joinedGuide(k, partner[k]);
-                        limit = policy.relative() ? own * (1 - policy.guideMargin()) : own - policy.guideMargin();
+                        limit = LIMIT_ROUNDING
+                                + (policy.relative() ? own * (1 - policy.guideMargin()) : own - policy.guideMargin());
                     }
                     boolean same = k == l || rowIds != null && id(k) == id(l);
                     classes[k][l] = partner[k] == l
@@ -296,7 +300,8 @@ final class LossCases {
 
         private double limit(Case c, int i) {
             double own = guided(i, target(i));
-            return c.policy.relative() ? own * (1 - c.policy.guideMargin()) : own - c.policy.guideMargin();
+            return LIMIT_ROUNDING
+                    + (c.policy.relative() ? own * (1 - c.policy.guideMargin()) : own - c.policy.guideMargin());
         }
 
         private double guided(int i, int j) {

@@ -147,7 +147,7 @@ class CapturedTrainingTest {
                 gradCache("triplet-semihard", 8, 3),
                 gradCache("sinkhorn", 8, 20),
                 gradCache("infonce-distilled", 8, 2),
-                gradCache("queue", 8, 8));
+                gradCache("queue", 18, 7));
     }
 
     private static Arguments gradCache(String loss, int downloads, int constants) {
@@ -170,9 +170,10 @@ class CapturedTrainingTest {
         assertEquals(eager.lines, captured.lines);
         assertEquals(eager.end, captured.end);
         assertEquals(2, captured.graphs, "one graph for each padded length");
+        int waits = loss.equals("queue") ? 4 : 1; // storing the keys reads their checks and ids
         for (int step = 1; step < steps; step++) {
             HostTraffic traffic = captured.traffic.get(step);
-            assertEquals(1, traffic.waits(), "synchronisations of step " + step);
+            assertEquals(waits, traffic.waits(), "synchronisations of step " + step);
             assertEquals(
                     downloads,
                     traffic.downloads(),
